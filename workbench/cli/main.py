@@ -1,0 +1,73 @@
+"""The `workbench` command. One module of this package a verb; each has `register(app)` and imports what it needs when called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from typing import NoReturn
+
+import typer
+
+import workbench.cli
+from workbench import __version__
+from workbench.core import WorkbenchError
+
+NOT_VERBS = {"main", "output"}
+
+app = typer.Typer(
+    name="workbench",
+    help="Which model should handle which request, what it may cost, and is any of it worth it: answered from measurements.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Options before any verb."""
+
+
+def _register_verbs() -> None:
+    for module in pkgutil.iter_modules(workbench.cli.__path__):
+        if module.name not in NOT_VERBS:
+            importlib.import_module(f"workbench.cli.{module.name}").register(app)
+
+
+def main() -> None:
+    """Run the command line: 0 done, 1 failed, 2 bad usage or input, 3 the answer is no. Errors are one sentence on stderr."""
+    _register_verbs()
+    try:
+        app()
+    except WorkbenchError as exc:
+        _stop(str(exc), exc.exit_code)
+    except KeyboardInterrupt:
+        _stop("interrupted; what was recorded is kept", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except (OSError, MemoryError) as exc:
+        _stop(f"{type(exc).__name__}: {exc}", 1)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    if os.environ.get("WORKBENCH_TRACEBACK"):
+        traceback.print_exc()
+    typer.echo(f"workbench: {message}", err=True)
+    raise SystemExit(code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What is known about a model before it is asked: where it is, what it can do, what it costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TokenPrice(_Strict):
+    """API prices in USD per million tokens."""
+
+    input_usd_per_1m: Annotated[float, Field(ge=0, description="uncached prompt tokens")]
+    output_usd_per_1m: Annotated[float, Field(ge=0, description="answer tokens")]
+    cached_input_usd_per_1m: Annotated[
+        float | None, Field(ge=0, description="prompt tokens read from the cache; null: as uncached")
+    ] = None
+
+
+class ComputePrice(_Strict):
+    """Local price: floating-point operations on a hardware profile of `data/hardware.yaml`."""
+
+    hardware: Annotated[str, Field(description="name of a hardware profile")]
+
+
+Price = TokenPrice | ComputePrice
+
+
+class ModelCard(_Strict):
+    """One model of a configuration. Unknown is null.
+
+    The same class describes a local checkpoint, a server and a recorded model; `kind` names the backend.
+    """
+
+    kind: Annotated[str, Field(description="backend: transformers, openai-compatible or recorded")]
+    model: Annotated[
+        str,
+        Field(description="checkpoint folder, hub id, `reference:NAME`, the server's model id, or an Outcomes folder"),
+    ]
+    base_url: Annotated[str | None, Field(description="server's URL up to and including /v1")] = None
+    api_key: Annotated[
+        str | None, Field(description="secret by reference: env:NAME", pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")
+    ] = None
+    context_window: Annotated[int | None, Field(gt=0, description="tokens, prompt and answer together")] = None
+    price: Annotated[Price | None, Field(description="token prices or a hardware profile; null: cost unknown")] = None
+    flop_per_token: Annotated[
+        float | None, Field(gt=0, description="forward pass, about 2 x parameters; null: read from the checkpoint")
+    ] = None
+    region: Annotated[str | None, Field(description="where it computes, e.g. local, eu, us")] = None
+    capabilities: Annotated[
+        frozenset[str], Field(description="tasks or abilities it is meant for; empty: everything")
+    ] = frozenset()
+    dtype: Annotated[Literal["float32", "bfloat16", "float16"], Field(description="local compute type")] = "float32"
+    device: Annotated[str, Field(description="local device: cpu, cuda, cuda:1")] = "cpu"
+    batch_size: Annotated[int, Field(gt=0, description="most requests answered together")] = 32
+    timeout_s: Annotated[float, Field(gt=0, description="longest wait for one answer of a server")] = 60.0
+    retries: Annotated[int, Field(ge=0, description="further attempts after a retryable failure")] = 2
+    logprobs: Annotated[bool, Field(description="whether answers carry their log-probability")] = False
+    options: Annotated[dict[str, object], Field(description="backend-specific settings, checked by the backend")] = {}
