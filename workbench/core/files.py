@@ -30,8 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield beside
         _sync(beside)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
+        beside.chmod(0o644)
+        beside.replace(path)
         _sync(path.parent)
     except OSError as exc:
         raise StoreError(f"cannot write {path}: {exc.strerror or exc}; the previous file is untouched") from exc
