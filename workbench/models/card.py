@@ -4,33 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from workbench.core.price import Price, Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TokenPrice(_Strict):
-    """API prices in USD per million tokens."""
-
-    input_usd_per_1m: Annotated[float, Field(ge=0, description="uncached prompt tokens")]
-    output_usd_per_1m: Annotated[float, Field(ge=0, description="answer tokens")]
-    cached_input_usd_per_1m: Annotated[
-        float | None, Field(ge=0, description="prompt tokens read from the cache; null: as uncached")
-    ] = None
-
-
-class ComputePrice(_Strict):
-    """Local price: floating-point operations on a hardware profile of `data/hardware.yaml`."""
-
-    hardware: Annotated[str, Field(description="name of a hardware profile")]
-
-
-Price = TokenPrice | ComputePrice
-
-
-class ModelCard(_Strict):
+class ModelCard(Strict):
     """One model of a configuration. Unknown is null.
 
     The same class describes a local checkpoint, a server and a recorded model; `kind` names the backend.
