@@ -53,6 +53,7 @@ class Request:
         region: where the request may be processed; None means anywhere the config allows.
         deadline_s: seconds from arrival after which no answer is wanted; None is no limit.
         cost_limit_usd: most this one answer may cost; None is no limit.
+        use_cache: whether a stored answer will do; False always asks a model (what `verify` sends).
         request_id: unique id, made when not given.
     """
 
@@ -64,6 +65,7 @@ class Request:
     region: str | None = None
     deadline_s: float | None = None
     cost_limit_usd: float | None = None
+    use_cache: bool = True
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
