@@ -1,0 +1,27 @@
+"""Suites, graders, the recorder and statistics: what every model really does, measured once.
+
+Names are imported on first use, because suites and Outcomes bring their table libraries with them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.evaluation.manifest import Manifest
+    from workbench.evaluation.outcomes import PROMPT_SCHEMA, SCHEMA, Matrix, Outcomes
+
+_HOMES = {
+    "Manifest": "manifest",
+    "Matrix": "outcomes",
+    "Outcomes": "outcomes",
+    "PROMPT_SCHEMA": "outcomes",
+    "SCHEMA": "outcomes",
+}
+
+__all__ = ["PROMPT_SCHEMA", "SCHEMA", "Manifest", "Matrix", "Outcomes"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

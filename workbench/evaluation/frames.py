@@ -1,0 +1,134 @@
+"""What makes a loose table a table of Outcomes: columns, types, unique cells, finite numbers, and a hash of the content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from workbench.core import ConfigError
+from workbench.core.naming import did_you_mean
+
+SHOWN = 3  # offenders named in a message
+
+
+def named(values: Iterable[Any], shown: int = SHOWN) -> str:
+    """The first few values for a message, and how many more there are.
+
+    Example:
+        >>> named(["a", "b", "c", "d", "e"])
+        "'a', 'b', 'c' and 2 more"
+    """
+    listed = list(values)
+    more = f" and {len(listed) - shown} more" if len(listed) > shown else ""
+    return ", ".join(repr(value) for value in listed[:shown]) + more
+
+
+def conform(frame: pl.DataFrame, schema: Mapping[str, Any], needed: Sequence[str], what: str) -> pl.DataFrame:
+    """The frame with exactly the schema's columns and types; those that are missing are null, others are dropped.
+
+    Raises:
+        ConfigError: a needed column is missing or holds nulls it may not hold, or a value cannot be converted.
+    """
+    for name in needed:
+        if name not in frame.columns:
+            raise ConfigError(f"{what}: the column {name!r} is missing; {did_you_mean(name, frame.columns)}")
+        if name != "score" and frame[name].null_count():
+            raise ConfigError(f"{what}: {frame[name].null_count()} rows have no {name!r}; fill or remove them")
+    return frame.select(_converted(frame, name, kind, what) for name, kind in schema.items())
+
+
+def _converted(frame: pl.DataFrame, name: str, kind: Any, what: str) -> pl.Series:
+    if name not in frame.columns:
+        return pl.Series(name, [None] * frame.height, dtype=kind)
+    column = frame[name]
+    if column.dtype == kind:
+        return column
+    converted = column.cast(kind, strict=False)
+    lost = column.filter(converted.is_null() & column.is_not_null())
+    if len(lost):
+        raise ConfigError(f"{what}: the column {name!r} must be {kind.__name__}, found {named(lost.to_list())}")
+    return converted
+
+
+def check_prompts(prompts: pl.DataFrame) -> None:
+    """Every prompt id stands for one prompt.
+
+    Raises:
+        ConfigError: ids that appear twice, by name; says when their prompts differ.
+    """
+    repeated = prompts.filter(prompts["prompt_id"].is_duplicated())
+    if not repeated.height:
+        return
+    counts = repeated.group_by("prompt_id", maintain_order=True).agg(pl.col("prompt").n_unique())
+    differ = counts.filter(pl.col("prompt") > 1)["prompt_id"].to_list()
+    if differ:
+        raise ConfigError(f"the same prompt_id stands for different prompts: {named(differ)}; give each its own id")
+    raise ConfigError(f"prompts appear twice: {named(counts['prompt_id'].to_list())}; remove the repetitions")
+
+
+def check_cells(frame: pl.DataFrame, prompts: pl.DataFrame, cell: Sequence[str]) -> None:
+    """One row a cell, and a prompt for every row.
+
+    Raises:
+        ConfigError: two rows for one cell, or rows whose prompt is unknown; by name.
+    """
+    repeated = frame.filter(frame.select(cell).is_duplicated()).select(cell).unique(maintain_order=True)
+    if repeated.height:
+        cells = [" ".join(str(part) for part in row) for row in repeated.rows()]
+        raise ConfigError(
+            f"two rows for the same cell ({', '.join(cell)}): {named(cells)}; give repeated answers their own sample number"
+        )
+    orphans = frame.join(prompts, on="prompt_id", how="anti")["prompt_id"].unique().sort().to_list()
+    if orphans:
+        raise ConfigError(f"rows without a prompt: {named(orphans)}; every prompt_id needs one row among the prompts")
+
+
+def check_numbers(frame: pl.DataFrame) -> None:
+    """Scores lie in 0..1; money, seconds and counts are finite and not negative. Unknown is null, not NaN.
+
+    Raises:
+        ConfigError: names column, value and rows.
+    """
+    for name, kind in frame.schema.items():
+        if not kind.is_numeric():
+            continue
+        value = pl.col(name)
+        bad = ~value.is_between(0, 1) if name == "score" else value < 0
+        if name == "logprob":
+            bad = value > 1e-6  # rounding of a certain answer may leave the sum a hair above 0
+        if kind.is_float():
+            bad = bad | value.is_nan() | value.is_infinite()
+        _refuse(frame.filter(bad), name)
+
+
+def _refuse(offenders: pl.DataFrame, column: str) -> None:
+    if not offenders.height:
+        return
+    allowed = {"score": "between 0 and 1", "logprob": "at most 0"}.get(column, "finite and not negative")
+    rows = [f"{prompt} {model} = {value}" for prompt, model, value in offenders["prompt_id", "model", column].rows()]
+    raise ConfigError(f"{column} must be {allowed}, or null where unknown; found {named(rows)}")
+
+
+def frame_hash(*frames: pl.DataFrame) -> str:
+    """Hex SHA-256 of names, types and values; independent of parquet, compression and library versions."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        for column in frame.iter_columns():
+            digest.update(f"{column.name}:{column.dtype}:{len(column)};".encode())
+            for part in _column_bytes(column):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def _column_bytes(column: pl.Series) -> Iterable[bytes]:
+    yield np.packbits(column.is_null().to_numpy()).tobytes()
+    if column.dtype == pl.String:
+        texts = column.fill_null("")
+        yield texts.str.len_bytes().to_numpy().astype("<u4").tobytes()
+        yield "".join(texts.to_list()).encode()
+    else:
+        yield column.fill_null(0).to_numpy().astype("<f8" if column.dtype.is_float() else "<i8").tobytes()
