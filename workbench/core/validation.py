@@ -112,6 +112,10 @@ def _sentence(found: Any, model: type[BaseModel]) -> str:
         inside = path.removesuffix(str(loc[-1])).rstrip(".")
         known = did_you_mean(str(loc[-1]), _fields(owner))
         return f"{inside + ': ' if inside else ''}unknown key {str(loc[-1])!r}; {known}"
+    if kind == "union_tag_invalid":
+        key, tags = found["ctx"]["discriminator"].strip("'"), found["ctx"]["expected_tags"]
+        known = did_you_mean(found["ctx"]["tag"], [tag.strip(" '") for tag in tags.split(",")])
+        return f"{path}.{key}: unknown {key} {found['ctx']['tag']!r}; {known}"
     if kind == "missing":
         return f"{path or 'the top level'} is missing"
     message = found["msg"].removeprefix("Value error, ")

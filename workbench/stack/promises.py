@@ -1,0 +1,127 @@
+"""What a configuration promises and could not keep: found at load, with the key's path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from workbench.core import ConfigError
+from workbench.core.naming import did_you_mean
+from workbench.orchestration import CHOSEN, FanOutConfig, PipelineConfig
+
+if TYPE_CHECKING:
+    from workbench.models import ModelCard
+    from workbench.stack.config import StackConfig
+
+LOCAL_KINDS = frozenset({"transformers", "recorded"})
+
+
+def check_promises(config: StackConfig) -> None:
+    """Check what no single field can know.
+
+    Raises:
+        ConfigError: one sentence that begins with the key's path.
+    """
+    for path, name in named_models(config):
+        _is_known(config, path, name)
+        _is_in_region(config, path, name)
+        _has_room(config, path, name)
+    _ends_locally(config)
+    _patterns_add_up(config)
+    _guards_are_told_apart(config)
+    _stream_can_flow(config)
+
+
+def named_models(config: StackConfig) -> Iterator[tuple[str, str]]:
+    """Key path and name of every model that the configuration names outside `models`."""
+    if config.choose.policy.kind == "fixed":
+        yield "choose.policy.model", config.choose.policy.model
+    for index, name in enumerate(config.choose.fallbacks):
+        yield f"choose.fallbacks[{index}]", name
+    pattern = config.answer.pattern
+    if isinstance(pattern, PipelineConfig):
+        for index, step in enumerate(pattern.steps):
+            if step.model != CHOSEN:
+                yield f"answer.pattern.steps[{index}].model", step.model
+    if isinstance(pattern, FanOutConfig):
+        for index, name in enumerate(pattern.models):
+            if name != CHOSEN:
+                yield f"answer.pattern.models[{index}]", name
+
+
+def is_local(card: ModelCard) -> bool:
+    """Whether the model answers on this machine, without a network."""
+    return card.kind in LOCAL_KINDS or card.region == "local"
+
+
+def _is_known(config: StackConfig, path: str, name: str) -> None:
+    if name not in config.models:
+        raise ConfigError(f"{path}: unknown model {name!r}; {did_you_mean(name, config.models)}")
+
+
+def _is_in_region(config: StackConfig, path: str, name: str) -> None:
+    allowed, region = config.admit.allowed_regions, config.models[name].region
+    if allowed is not None and region not in allowed:
+        where = f"is in region {region!r}" if region else "does not say its region"
+        raise ConfigError(
+            f"{path}: model {name!r} {where}, admit.allowed_regions has {', '.join(allowed) or 'none'};"
+            " allow the region or name another model"
+        )
+
+
+def _has_room(config: StackConfig, path: str, name: str) -> None:
+    window, answer = config.models[name].context_window, config.compose.max_answer_tokens
+    if window is not None and answer >= window:
+        raise ConfigError(
+            f"{path}: model {name!r} has a context window of {window} tokens, which compose.max_answer_tokens ({answer}) fills;"
+            " allow shorter answers"
+        )
+
+
+def _ends_locally(config: StackConfig) -> None:
+    fallbacks = config.choose.fallbacks
+    if fallbacks and not is_local(config.models[fallbacks[-1]]):
+        local = sorted(name for name, card in config.models.items() if is_local(card))
+        raise ConfigError(
+            f"choose.fallbacks[{len(fallbacks) - 1}]: the chain ends with {fallbacks[-1]!r}, which is not local and fails with the"
+            f" network; end it with a local model ({', '.join(local) or 'none is in models'}) or leave fallbacks empty"
+        )
+
+
+def _patterns_add_up(config: StackConfig) -> None:
+    pattern = config.answer.pattern
+    if CHOSEN in config.models:
+        raise ConfigError(f"models.{CHOSEN}: {CHOSEN!r} means the model that the policy chose; give it another name")
+    if not isinstance(pattern, FanOutConfig):
+        return
+    if pattern.quorum > len(pattern.models):
+        raise ConfigError(
+            f"answer.pattern.quorum: {pattern.quorum} answers can never come from {len(pattern.models)} models"
+        )
+    if pattern.join == "best_logprob":
+        for name in pattern.models:
+            if name != CHOSEN and not config.models[name].logprobs:
+                raise ConfigError(
+                    f"answer.pattern.join: best_logprob compares log-probabilities, models.{name}.logprobs is false; set it to true"
+                )
+
+
+def _guards_are_told_apart(config: StackConfig) -> None:
+    for section, guards in (("inspect", config.inspect.guards), ("check", config.check.guards)):
+        names = [guard.name for guard in guards if guard.name]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ConfigError(f"{section}.guards: two guards are called {twice!r}; verdicts must tell them apart")
+
+
+def _stream_can_flow(config: StackConfig) -> None:
+    if config.check.stream != "pass_through":
+        return
+    for index, guard in enumerate(config.check.guards):
+        needs_whole = guard.kind == "json_schema" or guard.action == "rewrite"
+        if needs_whole and guard.mode == "enforce":
+            what = "rewrites" if guard.action == "rewrite" else "judges whole answers"
+            raise ConfigError(
+                f"check.stream: pass_through promises text while it is written, but check.guards[{index}] ({guard.kind}) {what};"
+                " use stream: auto"
+            )
