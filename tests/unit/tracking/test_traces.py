@@ -1,0 +1,27 @@
+import pytest
+
+from workbench.core import StoreError
+from workbench.tracking import assert_traces_complete
+
+# MLflow's writer thread swallows what is raised in it: with this warning as an error all traces go missing in silence.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::sqlalchemy.exc.SAWarning")
+
+
+@pytest.fixture
+def run_id_with_three_traces(tracking):
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking.uri)
+    tracking.experiment("traces")
+    mlflow.set_experiment("traces")
+    with mlflow.start_run() as run:
+        for number in range(3):
+            with mlflow.start_span(f"request {number}"):
+                pass
+    return run.info.run_id
+
+
+def test_all_traces_of_a_run_are_found_and_a_missing_one_is_told(tracking, run_id_with_three_traces):
+    assert_traces_complete(run_id_with_three_traces, 3, tracking)
+    with pytest.raises(StoreError, match="holds 3 of 4 traces"):
+        assert_traces_complete(run_id_with_three_traces, 4, tracking)
