@@ -3,8 +3,10 @@ import pytest
 from workbench.core import StoreError
 from workbench.tracking import assert_traces_complete
 
-# MLflow's writer thread swallows what is raised in it: with this warning as an error all traces go missing in silence.
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning", "ignore::sqlalchemy.exc.SAWarning")
+# MLflow swallows what is raised while it traces: with its own warnings as errors all traces go missing in silence.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*Any type hint:UserWarning", "ignore::sqlalchemy.exc.SADeprecationWarning"
+)
 
 
 @pytest.fixture
