@@ -1,0 +1,31 @@
+"""Which model answers a request, and why: predictors, objectives, policies, fallback chains."""
+
+from workbench.routing.decision import Alternative, Decision
+from workbench.routing.fallback import FallbackChain
+from workbench.routing.objectives import Capability, CostAware, FixedChoice, Objective
+from workbench.routing.policy import AnyPolicy, FixedPolicy, Policy
+from workbench.routing.predictions import Predictions
+from workbench.routing.predictors import LearnedPredictor, Predictor, make_predictor, predictor_kinds
+from workbench.routing.queries import Queries
+from workbench.routing.store import load_policy, save_policy
+
+__all__ = [
+    "Alternative",
+    "AnyPolicy",
+    "Capability",
+    "CostAware",
+    "Decision",
+    "FallbackChain",
+    "FixedChoice",
+    "FixedPolicy",
+    "LearnedPredictor",
+    "Objective",
+    "Policy",
+    "Predictions",
+    "Predictor",
+    "Queries",
+    "load_policy",
+    "make_predictor",
+    "predictor_kinds",
+    "save_policy",
+]
