@@ -9,8 +9,8 @@ PRICE = TokenPrice(input_usd_per_1m=1.0, output_usd_per_1m=4.0, cached_input_usd
 PROFILES = {"box": HardwareProfile(usd_per_hour=3.6, flop_per_s=1e9, as_of="2026-01-01", source="test")}
 
 
-def answer(usage: Usage = Usage(), compute_flop: float | None = None, cost_usd: float | None = None) -> Completion:
-    return Completion("x", "m", "stop", usage, Timing(1.0), compute_flop=compute_flop, cost_usd=cost_usd)
+def answer(usage: Usage | None = None, compute_flop: float | None = None, cost_usd: float | None = None) -> Completion:
+    return Completion("x", "m", "stop", usage or Usage(), Timing(1.0), compute_flop=compute_flop, cost_usd=cost_usd)
 
 
 def cost(completion: Completion, price) -> float | None:

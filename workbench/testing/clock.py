@@ -1,0 +1,62 @@
+"""Time that passes when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeClock:
+    """A clock whose sleeps take no time: it jumps to the earliest sleeper's hour, so concurrent sleeps overlap as in life.
+
+    Args:
+        manual: sleepers wait for `advance` instead.
+
+    Example:
+        >>> import asyncio
+        >>> clock = FakeClock()
+        >>> async def both(): await asyncio.gather(clock.sleep(3), clock.sleep(1))
+        >>> asyncio.run(both())
+        >>> clock.monotonic_s()
+        3.0
+    """
+
+    def __init__(self, manual: bool = False) -> None:
+        self.manual = manual
+        self.sleeps: list[float] = []
+        self._now_s = 0.0
+        self._sleepers: list[tuple[float, int]] = []
+        self._tickets = itertools.count()
+
+    def monotonic_s(self) -> float:
+        """Seconds since the clock was made."""
+        return self._now_s
+
+    def now(self) -> datetime:
+        """1 January 2026 plus what has passed, UTC."""
+        return START + timedelta(seconds=self._now_s)
+
+    def advance(self, duration_s: float) -> None:
+        """Let that many seconds pass."""
+        self._now_s += duration_s
+
+    async def sleep(self, duration_s: float) -> None:
+        """Wait without waiting; the durations asked for are kept in `sleeps`."""
+        self.sleeps.append(duration_s)
+        me = (self._now_s + duration_s, next(self._tickets))
+        heapq.heappush(self._sleepers, me)
+        try:
+            await asyncio.sleep(0)  # lets those that start together fall asleep together
+            while not self._may_wake(me):
+                await asyncio.sleep(0)
+            self._now_s = max(self._now_s, me[0])
+        finally:
+            self._sleepers.remove(me)
+            heapq.heapify(self._sleepers)
+
+    def _may_wake(self, me: tuple[float, int]) -> bool:
+        return self._sleepers[0] == me and (not self.manual or self._now_s >= me[0])
