@@ -7,18 +7,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.evaluation.graders import GraderSpec, JudgeConfig, JudgeGrader, grade, metric
+    from workbench.evaluation.items import Item
     from workbench.evaluation.manifest import Manifest
     from workbench.evaluation.outcomes import PROMPT_SCHEMA, SCHEMA, Matrix, Outcomes
+    from workbench.evaluation.statistics import Estimate
+    from workbench.evaluation.suite import Suite
 
 _HOMES = {
+    "Estimate": "statistics",
+    "GraderSpec": "graders",
+    "Item": "items",
+    "JudgeConfig": "graders",
+    "JudgeGrader": "graders",
     "Manifest": "manifest",
     "Matrix": "outcomes",
     "Outcomes": "outcomes",
     "PROMPT_SCHEMA": "outcomes",
     "SCHEMA": "outcomes",
+    "Suite": "suite",
+    "grade": "graders",
+    "metric": "graders",
 }
 
-__all__ = ["PROMPT_SCHEMA", "SCHEMA", "Manifest", "Matrix", "Outcomes"]
+__all__ = [
+    "PROMPT_SCHEMA",
+    "SCHEMA",
+    "Estimate",
+    "GraderSpec",
+    "Item",
+    "JudgeConfig",
+    "JudgeGrader",
+    "Manifest",
+    "Matrix",
+    "Outcomes",
+    "Suite",
+    "grade",
+    "metric",
+]
 
 
 def __getattr__(name: str) -> Any:
