@@ -117,8 +117,12 @@ def _read_arrays(folder: Path, entry: dict[str, str]) -> dict[str, npt.NDArray[A
 
 
 def _embedder_of(fingerprint: str) -> TextEmbedder:
-    from workbench.embedding import load_embedder
+    """The embedder whose name the fingerprint begins with."""
+    from workbench.embedding import EMBEDDERS, load_embedder
 
-    kind = fingerprint.partition(":")[0]
-    embedder: TextEmbedder = load_embedder(kind)
-    return embedder
+    name = next((name for name in EMBEDDERS.names() if fingerprint.startswith(name)), None)
+    if name is None:
+        raise ConfigError(
+            f"the policy was fitted on the embedder {fingerprint}, which is not a known one; pass it to `load`"
+        )
+    return load_embedder(name)
