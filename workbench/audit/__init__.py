@@ -1,5 +1,5 @@
 """What can be proved afterwards: an append-only, hash-chained log."""
 
-from workbench.audit.log import AuditConfig
+from workbench.audit.log import AuditConfig, AuditLog, ChainReport, verify_chain
 
-__all__ = ["AuditConfig"]
+__all__ = ["AuditConfig", "AuditLog", "ChainReport", "verify_chain"]

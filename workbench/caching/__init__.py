@@ -1,5 +1,6 @@
 """Whether a model must answer at all."""
 
-from workbench.caching.exact import ExactCacheConfig
+from workbench.caching.exact import ExactCache, ExactCacheConfig, Hit, exact_key
+from workbench.caching.single_flight import SingleFlight
 
-__all__ = ["ExactCacheConfig"]
+__all__ = ["ExactCache", "ExactCacheConfig", "Hit", "SingleFlight", "exact_key"]

@@ -90,15 +90,25 @@ class BadResponse(ModelError):
 
 
 class ContextOverflow(ModelError):
-    """The prompt does not fit; carries both counts in tokens."""
+    """Prompt and answer do not fit; carries the counts in tokens.
 
-    def __init__(self, *, model: str, prompt_tokens: int, context_window: int) -> None:
+    Args:
+        model: name of the model in the configuration.
+        prompt_tokens: of the prompt.
+        context_window: what fits, prompt and answer together.
+        answer_tokens: room that the answer was promised (`max_tokens`).
+    """
+
+    def __init__(self, *, model: str, prompt_tokens: int, context_window: int, answer_tokens: int = 0) -> None:
+        answer = f" and its answer may have {answer_tokens}" if answer_tokens else ""
         super().__init__(
-            f"the prompt has {prompt_tokens} tokens, the context window holds {context_window}; shorten it or choose another model",
+            f"the prompt has {prompt_tokens} tokens{answer}, the context window holds {context_window}; "
+            "shorten it or choose another model",
             model=model,
         )
         self.prompt_tokens = prompt_tokens
         self.context_window = context_window
+        self.answer_tokens = answer_tokens
 
 
 class BudgetExceeded(WorkbenchError):

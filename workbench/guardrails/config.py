@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from workbench.core.hashing import sha256_json
 from workbench.core.price import Strict
 
 
@@ -28,3 +30,8 @@ class GuardConfig(Strict):
     on_failure: Annotated[
         Literal["block", "allow"], Field(description="what an error or a timeout of the guard itself leads to")
     ] = "block"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the settings, as verdicts state it."""
+        return sha256_json(self.model_dump(mode="json", by_alias=True))

@@ -1,5 +1,7 @@
 """How several models answer together."""
 
+from workbench.orchestration.answered import Answered, Ask, summed, total
+from workbench.orchestration.deadline import Deadline, DeadlinePassed, cancelled
 from workbench.orchestration.pattern_config import (
     CHOSEN,
     FanOutConfig,
@@ -8,5 +10,21 @@ from workbench.orchestration.pattern_config import (
     PipelineStepConfig,
     SingleConfig,
 )
+from workbench.orchestration.patterns import answer_by
 
-__all__ = ["CHOSEN", "FanOutConfig", "PatternConfig", "PipelineConfig", "PipelineStepConfig", "SingleConfig"]
+__all__ = [
+    "CHOSEN",
+    "Answered",
+    "Ask",
+    "Deadline",
+    "DeadlinePassed",
+    "FanOutConfig",
+    "PatternConfig",
+    "PipelineConfig",
+    "PipelineStepConfig",
+    "SingleConfig",
+    "answer_by",
+    "cancelled",
+    "summed",
+    "total",
+]
