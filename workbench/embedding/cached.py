@@ -55,9 +55,7 @@ class CachedEmbedder:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 keys, vectors = stored["keys"].tolist(), stored["vectors"]
-        except FileNotFoundError:
-            return {}
-        except Exception:  # np.load raises whatever zip and npy parsing raise; a cache that cannot be read is empty
+        except Exception:  # missing or damaged (zip and npy parsing raise many kinds): an unreadable cache is empty
             return {}
         if vectors.ndim != 2 or vectors.shape != (len(keys), self.dim):
             return {}

@@ -72,7 +72,9 @@ class StaticEmbedder:
         distinct, counts = np.unique(hashes, return_counts=True)
         signs = 1.0 - 2.0 * (distinct >> np.uint64(63)).astype(np.float64)
         buckets = (distinct & np.uint64(self.dim - 1)).astype(np.intp)
-        return np.bincount(buckets, weights=signs * np.sqrt(counts) * weight, minlength=self.dim)
+        sums = np.zeros(self.dim, dtype=np.float64)
+        np.add.at(sums, buckets, signs * np.sqrt(counts) * weight)
+        return sums
 
 
 @functools.lru_cache(maxsize=65536)

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from workbench.core import ConfigError
 from workbench.core.data import data_folder
@@ -29,7 +29,14 @@ class Member(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="of model.safetensors")]
-    flop_per_token: Annotated[float | None, Field(gt=0, description="forward pass")] = None
+    flop_per_token: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="forward pass",
+            validation_alias=AliasChoices("flop_per_token", "forward_flops_per_token"),
+        ),
+    ] = None
 
 
 class Family(BaseModel):
@@ -53,6 +60,11 @@ def read_family() -> Family:
     """
     path = family_folder() / "family.json"
     if not path.exists():
+        cards = sorted(family_folder().glob("*/card.json"))
+        if cards:
+            return parse(
+                Family, {"models": {card.parent.name: read_json(card) for card in cards}}, str(family_folder())
+            )
         raise ConfigError(
             f"the reference family is not there ({path} is missing); train it with `make models`, or name your own models in lab.yaml"
         )
