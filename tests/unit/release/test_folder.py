@@ -18,7 +18,7 @@ def test_a_built_folder_passes_its_own_check(tmp_path):
 
 
 def test_a_failure_while_building_leaves_nothing_behind(tmp_path):
-    with pytest.raises(FileExistsError), building(tmp_path / "release") as folder:
+    with pytest.raises(StoreError), building(tmp_path / "release") as folder:
         [(folder / "half").mkdir() for _ in range(2)]
     assert list(tmp_path.iterdir()) == []
 
