@@ -65,7 +65,7 @@ class OutcomeMatrix:
     @property
     def has_one_sample(self) -> bool:
         """Whether no cell was answered more than once."""
-        return self.samples.shape[2] == 1
+        return int(self.samples.shape[2]) == 1
 
     @classmethod
     def from_outcomes(cls, outcomes: Outcomes, costs: Mapping[str, float] | None = None) -> Self:
@@ -140,7 +140,7 @@ def _cells(outcomes: Outcomes, models: tuple[str, ...]) -> _Cells:
     columns = {name: column for column, name in enumerate(models)}
     row = np.fromiter((prompt_rows[name] for name in frame["prompt_id"]), np.intp, frame.height)
     column = np.fromiter((columns[name] for name in frame["model"]), np.intp, frame.height)
-    n_samples = int(frame["take"].max() or 0) + 1  # type: ignore[operator, arg-type]
+    n_samples = int(frame["take"].max() or 0) + 1
     shape = (len(prompt_rows), len(models), n_samples)
 
     def dense(name: str) -> FloatArray:
@@ -157,7 +157,8 @@ def _mean(values: FloatArray) -> FloatArray:
     known = ~np.isnan(values)
     count = known.sum(axis=-1)
     total = np.where(known, values, 0.0).sum(axis=-1)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    mean: FloatArray = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return mean
 
 
 def _complete_prompts(score: FloatArray, models: tuple[str, ...]) -> tuple[npt.NDArray[np.bool_], list[str]]:
@@ -170,7 +171,7 @@ def _complete_prompts(score: FloatArray, models: tuple[str, ...]) -> tuple[npt.N
                 f"model {name!r} has scores on {count} of {n} prompts, at least half are needed; "
                 "record the rest, or leave the model out of the Outcomes"
             )
-    complete = known.all(axis=1)
+    complete: npt.NDArray[np.bool_] = np.asarray(known.all(axis=1))
     if not complete.any():
         raise ConfigError(
             f"no prompt has a score from all of {', '.join(models)}; record every model on the same prompts"

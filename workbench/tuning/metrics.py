@@ -101,7 +101,8 @@ class CallCurve:
         weak, strong = self.score[0], self.score[-1]
         if strong == weak:
             raise ConfigError("both models have the same mean score; there is no gap to recover")
-        return (self.score - weak) / (strong - weak)
+        recovered: FloatArray = (self.score - weak) / (strong - weak)
+        return recovered
 
 
 def call_curve(signal: FloatArray, weak: FloatArray, strong: FloatArray) -> CallCurve:

@@ -1,0 +1,65 @@
+"""What a sweep hands to tracking and release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from workbench.routing import AnyPolicy
+from workbench.tuning.frontier import Frontier
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Band:
+    """95 % pointwise band of a frontier's mean score, by resampling groups.
+
+    Args:
+        cost_usd: mean USD a request, shape (K,).
+        low, high: shape (K,).
+    """
+
+    cost_usd: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SweepResult:
+    """A finished sweep.
+
+    Args:
+        document: what `workbench sweep --json` prints; `run_id` is None until tracking logs it.
+        policy: the very object that was evaluated on the report split, or `FixedPolicy(best_single)` when the verdict is no.
+        report: the report split, one row a prompt: `prompt_id, prompt, task, group, answer, choice, score, cost_usd, latency_s`
+            under `policy`, and `best_single_score`, `best_single_cost_usd`.
+        curves: name of each swept predictor → its exact frontier on the report split.
+        best_single: the best single model, chosen on the choose split.
+        singles: model → (mean USD a request, mean score) on the report split.
+        band: interval band of the chosen policy's frontier.
+        heat: mean score on the report split, one row a task: `task, n`, one column a model, `policy`.
+    """
+
+    document: dict[str, Any]
+    policy: AnyPolicy
+    report: pl.DataFrame
+    curves: Mapping[str, Frontier]
+    best_single: str
+    singles: Mapping[str, tuple[float, float]]
+    band: Band
+    heat: pl.DataFrame
+
+    @property
+    def is_routing(self) -> bool:
+        """Whether the verdict is "route"."""
+        return bool(self.document["verdict"] == "route")
+
+    def with_run_id(self, run_id: str | None) -> dict[str, Any]:
+        """The document with the tracking run filled in."""
+        return {**self.document, "run_id": run_id}
