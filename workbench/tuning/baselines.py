@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,19 +68,19 @@ def corrected_oracle(matrix: OutcomeMatrix) -> Baseline | None:
     """The oracle without the luck: the model is picked on other answers than it is judged on.
 
     With several samples: picked on all samples but one, judged on that one, averaged over all. With one sample: picked on the
-    other members of the paraphrase group, judged on this one; only groups of two or more count, the others take the best single
-    model. None where there are neither samples nor groups. A picker with less data than the true oracle: a lower bound.
+    other members of the paraphrase group, judged on this one. In both, one pseudo-answer with the model's mean on the other
+    groups of the same task and difficulty joins the evidence, so that a picker with little to go by is not led by noise.
+    None where there are neither samples nor groups. It knows less than the true oracle and is a lower bound of it.
     """
     if not matrix.has_one_sample:
         return _by_other_samples(matrix)
-    _, index, counts = np.unique(np.array(matrix.groups), return_inverse=True, return_counts=True)
+    groups = _codes(list(matrix.groups))
+    counts = np.bincount(groups)
     if counts.max() < 2:
         return None
-    totals = np.zeros((len(counts), len(matrix.models)))
-    np.add.at(totals, index, matrix.score)
-    others = totals[index] - matrix.score
-    column = _cheapest_best(np.round(others, 9), matrix.cost_usd)
-    column = np.where(counts[index] > 1, column, best_single(matrix))
+    others = _totals(matrix.score, groups)[groups] - matrix.score
+    known = (counts[groups] - 1)[:, None]
+    column = _cheapest_best(np.round((others + _prior(matrix)) / (known + 1), 9), matrix.cost_usd)
     rows = np.arange(len(matrix))
     note = "picked on the other wordings of the group: a lower bound"
     return Baseline("oracle, cross-fitted", matrix.score[rows, column], matrix.cost_usd[rows, column], note)
@@ -88,21 +89,42 @@ def corrected_oracle(matrix: OutcomeMatrix) -> Baseline | None:
 def _by_other_samples(matrix: OutcomeMatrix) -> Baseline:
     known = ~np.isnan(matrix.samples)
     values = np.where(known, matrix.samples, 0.0)
-    total, count = values.sum(axis=2), known.sum(axis=2)
+    total, count, prior = values.sum(axis=2), known.sum(axis=2), _prior(matrix)
     rows = np.arange(len(matrix))
     score, cost, used = np.zeros(len(matrix)), np.zeros(len(matrix)), np.zeros(len(matrix))
     for s in range(matrix.samples.shape[2]):
-        left = count - known[:, :, s]
-        others = np.divide(total - values[:, :, s], left, out=np.full(total.shape, -1.0), where=left > 0)
+        others = (total - values[:, :, s] + prior) / (count - known[:, :, s] + 1)
         column = _cheapest_best(np.round(others, 9), matrix.cost_usd)
         judged = known[rows, column, s]
         score += np.where(judged, values[rows, column, s], 0.0)
         cost += np.where(judged, matrix.cost_usd[rows, column], 0.0)
         used += judged
-    fallback = matrix.score[:, best_single(matrix)]
-    mean = np.divide(score, used, out=fallback.copy(), where=used > 0)
-    mean_cost = np.divide(cost, used, out=matrix.cost_usd[:, best_single(matrix)].copy(), where=used > 0)
+    single = best_single(matrix)
+    mean = np.divide(score, used, out=matrix.score[:, single].copy(), where=used > 0)
+    mean_cost = np.divide(cost, used, out=matrix.cost_usd[:, single].copy(), where=used > 0)
     return Baseline("oracle, cross-fitted", mean, mean_cost, "picked on the other samples: a lower bound")
+
+
+def _prior(matrix: OutcomeMatrix) -> FloatArray:
+    """Mean score of each model on the other groups of the same task and difficulty, shape (n, m); overall where there are none."""
+    cells = _codes(list(zip(matrix.queries.tasks, matrix.difficulties, strict=True)))
+    own = _codes(list(zip(cells.tolist(), matrix.groups, strict=True)))
+    total = _totals(matrix.score, cells)[cells] - _totals(matrix.score, own)[own]
+    count = (np.bincount(cells)[cells] - np.bincount(own)[own])[:, None]
+    overall = np.broadcast_to(matrix.score.mean(axis=0), total.shape).copy()
+    prior: FloatArray = np.divide(total, count, out=overall, where=count > 0)
+    return prior
+
+
+def _codes(labels: list[Any]) -> IntArray:
+    number: dict[Any, int] = {}
+    return np.array([number.setdefault(label, len(number)) for label in labels], np.intp)
+
+
+def _totals(values: FloatArray, codes: IntArray) -> FloatArray:
+    totals = np.zeros((int(codes.max()) + 1, values.shape[1]))
+    np.add.at(totals, codes, values)
+    return totals
 
 
 def _cheapest_best(score: FloatArray, cost: FloatArray) -> IntArray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.evaluation.statistics import resampled_weights
+from workbench.evaluation.statistics import mean_score, resampled_weights
 from workbench.tuning.baselines import (
     Baseline,
     cheapest_single,
@@ -50,7 +50,7 @@ def _document(state: SweepState) -> dict[str, Any]:
         "n_prompts": len(matrix),
         "n_models": len(matrix.models),
         "split": state.split.sizes(),
-        "baselines": {b.name: _baseline_json(b) for b in _baselines(state)},
+        "baselines": {b.name: _baseline_json(b, state) for b in _baselines(state)},
         "policies": {name: _policy_json(state, name) for name in state.report},
         "chosen": _chosen_json(state),
         "verdict": state.verdict.answer,
@@ -89,9 +89,11 @@ def _baselines(state: SweepState) -> list[Baseline]:
     return [*lines, *([corrected] if corrected is not None else []), oracle(report)]
 
 
-def _baseline_json(baseline: Baseline) -> dict[str, Any]:
+def _baseline_json(baseline: Baseline, state: SweepState) -> dict[str, Any]:
+    groups = state.report[state.chosen.name].matrix.groups
     line: dict[str, Any] = {
         "score": float(baseline.score.mean()),
+        "score_ci": list(mean_score(np.clip(baseline.score, 0.0, 1.0), groups).ci),
         "cost_usd_per_1k": 1000 * float(baseline.cost_usd.mean()),
     }
     return line if baseline.note is None else {**line, "note": baseline.note}

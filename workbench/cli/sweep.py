@@ -1,0 +1,151 @@
+"""`workbench sweep`: every threshold of every predictor over recorded Outcomes, and whether routing pays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workbench.cli.output import print_json, print_table, stderr
+from workbench.core import ConfigError
+
+if TYPE_CHECKING:
+    from workbench.tuning import SweepResult
+
+EXIT_DO_NOT_ROUTE = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("sweep")(sweep)
+
+
+def sweep(
+    outcomes: Annotated[
+        Path, typer.Argument(help="Folder written by `workbench record` or `workbench outcomes import`.")
+    ],
+    objective: Annotated[
+        str, typer.Option(help="cost-aware (sweeps λ) or capability (sweeps the quality floor).")
+    ] = "cost-aware",
+    predictor: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: constant, prompt-length, task-mean, ridge-task, knn, ridge, blend, blend-task."
+        ),
+    ] = "",
+    embedder: Annotated[str, typer.Option(help="static (quick, sees wording) or minilm (sees meaning).")] = "static",
+    cost: Annotated[list[str] | None, typer.Option(help="Nominal USD an answer, model=usd; once a model.")] = None,
+    margin: Annotated[float, typer.Option(help="Score that a saving may cost at most.")] = 0.01,
+    seed: Annotated[int, typer.Option(help="Seed of the split and the resampling.")] = 0,
+    track: Annotated[bool, typer.Option("--track/--no-track", help="Log the sweep to MLflow.")] = True,
+    save_policy: Annotated[Path | None, typer.Option(help="Folder for the recommended policy.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Whether routing pays, at every threshold, with intervals from a split that nothing touched.
+
+    Exit code 3 when the answer is "do not route".
+
+    Example: workbench sweep outcomes/quickstart --predictor task-mean,ridge --save-policy policy
+    """
+    from workbench.evaluation import Outcomes
+    from workbench.tuning import sweep as run_sweep
+
+    result = run_sweep(
+        Outcomes.read(outcomes),
+        objective=objective,
+        predictors=tuple(name.strip() for name in predictor.split(",") if name.strip()),
+        embedder=embedder,
+        seed=seed,
+        margin=margin,
+        costs=_costs(cost or []),
+        progress=lambda line: stderr.print(line, style="dim"),
+    )
+    if save_policy is not None:
+        result.policy.save(save_policy)
+    document = result.with_run_id(_log(result) if track else None)
+    if as_json:
+        print_json(document)
+    else:
+        _print_tables(document)
+    if not result.is_routing:
+        raise typer.Exit(EXIT_DO_NOT_ROUTE)
+
+
+def _costs(options: list[str]) -> dict[str, float] | None:
+    costs: dict[str, float] = {}
+    for option in options:
+        name, equals, amount = option.rpartition("=")
+        try:
+            costs[name] = float(amount)
+        except ValueError as exc:
+            raise ConfigError(f"--cost {option!r}: {amount!r} is not a number; write --cost MODEL=USD") from exc
+        if not equals or not name:
+            raise ConfigError(f"--cost {option!r} names no model; write --cost MODEL=USD")
+    return costs or None
+
+
+def _log(result: SweepResult) -> str | None:
+    """The tracking run; None, with a line on stderr, where tracking is not installed."""
+    try:
+        from workbench.tracking import log_sweep
+    except ImportError:
+        stderr.print(
+            "not logged: tracking needs pip install 'llm-workbench[tracking]' (or pass --no-track)", style="dim"
+        )
+        return None
+    run_id: str = log_sweep(result)
+    return run_id
+
+
+def _print_tables(document: dict[str, Any]) -> None:
+    split, baselines, policies = document["split"], document["baselines"], document["policies"]
+    size = f"report split, {split['report']} of {document['n_prompts']} prompts"
+    lines = [[name, *_score(line), line["cost_usd_per_1k"]] for name, line in baselines.items()]
+    print_table(f"Baselines ({size})", ["", "score", "95 %", "USD per 1k"], lines)
+    columns = ["", "score", "95 %", "USD per 1k", "95 %", "AIQ", "APGR"]
+    print_table(
+        f"Policies at their chosen thresholds ({size})", columns, _policy_rows(policies, document["chosen"]["policy"])
+    )
+    _print_chosen(document)
+    _print_notes(document)
+    answer = "ROUTE" if document["verdict"] == "route" else "DO NOT ROUTE"
+    print(f"\n{answer}: {document['because']}")
+    if document["run_id"]:
+        print(f"MLflow run {document['run_id']}")
+
+
+def _policy_rows(policies: dict[str, Any], chosen: str) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for name, policy in policies.items():
+        at = policy["picked"]
+        money = [at["cost_usd_per_1k"], _interval(at["cost_ci"])]
+        rows.append([f"→ {name}" if name == chosen else name, *_score(at), *money, policy["aiq"], policy["apgr"]])
+    return rows
+
+
+def _print_chosen(document: dict[str, Any]) -> None:
+    chosen = document["chosen"]
+    mix = ", ".join(f"{name} {100 * share:.0f} %" for name, share in chosen["shares"].items())
+    print(f"Chosen: {chosen['policy']} at {chosen['threshold']:.6g} ({document['threshold_unit']}); it sends {mix}.")
+    print(f"Optimism: {chosen['optimism']:+.4f} score (choose split minus report split).")
+
+
+def _print_notes(document: dict[str, Any]) -> None:
+    print(f"Costs: {document['cost_source']}.")
+    for note in document["notes"]:
+        print(f"Note: {note}.")
+    for name, line in document["baselines"].items():
+        if "note" in line:
+            print(f"{name}: {line['note']}.")
+    for name in ("utility", "aiq", "apgr"):
+        print(f"{name} = {document['formulas'][name]}")
+    print(f"Rule: {document['selection_rule']}.")
+
+
+def _score(line: dict[str, Any]) -> list[Any]:
+    return [line["score"], _interval(line["score_ci"])]
+
+
+def _interval(ends: list[float]) -> str:
+    return f"{ends[0]:.3g}–{ends[1]:.3g}"
