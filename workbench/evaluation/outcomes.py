@@ -65,6 +65,8 @@ PROMPT_SCHEMA: Mapping[str, Any] = MappingProxyType(
         "group": pl.String,
         "difficulty": pl.String,
         "answer": pl.String,
+        "messages": pl.String,  # the whole chat as JSON where it is more than one user message; `verify` asks it again
+        "grader": pl.String,  # how the answer is graded, in its written form; `verify` grades again
     }
 )
 CELL = ("prompt_id", "model", "variant", "sample")
