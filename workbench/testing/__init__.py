@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from workbench.models.faults import Fault, FaultSchedule, FaultyModel
@@ -9,14 +10,29 @@ from workbench.testing.clock import FakeClock
 from workbench.testing.scripted import ScriptedModel
 
 if TYPE_CHECKING:
-    from workbench.testing.stub_server import StubServer
+    from workbench.testing.stub_server import StubBehaviour, StubServer
+    from workbench.testing.tiny_checkpoint import save_tiny_checkpoint
 
-__all__ = ["FakeClock", "Fault", "FaultSchedule", "FaultyModel", "ScriptedModel", "StubServer"]
+__all__ = [
+    "FakeClock",
+    "Fault",
+    "FaultSchedule",
+    "FaultyModel",
+    "ScriptedModel",
+    "StubBehaviour",
+    "StubServer",
+    "save_tiny_checkpoint",
+]
+
+HEAVY = {
+    "StubBehaviour": "workbench.testing.stub_server",
+    "StubServer": "workbench.testing.stub_server",
+    "save_tiny_checkpoint": "workbench.testing.tiny_checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "StubServer":  # brings starlette and uvicorn
-        from workbench.testing.stub_server import StubServer
-
-        return StubServer
+    """The doubles that bring a web server or torch are imported on first use."""
+    if name in HEAVY:
+        return getattr(importlib.import_module(HEAVY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
