@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from workbench.evaluation.items import Item
     from workbench.evaluation.manifest import Manifest
     from workbench.evaluation.outcomes import PROMPT_SCHEMA, SCHEMA, Matrix, Outcomes
+    from workbench.evaluation.plan import RecordConfig
+    from workbench.evaluation.progress import Bars, Lines, Progress
+    from workbench.evaluation.recorder import record, record_async
     from workbench.evaluation.statistics import Estimate
     from workbench.evaluation.suite import Suite
+    from workbench.evaluation.summary import ModelSummary, summarise
 
 _HOMES = {
     "Estimate": "statistics",
@@ -24,26 +28,42 @@ _HOMES = {
     "Matrix": "outcomes",
     "Outcomes": "outcomes",
     "PROMPT_SCHEMA": "outcomes",
+    "Progress": "progress",
+    "Bars": "progress",
+    "Lines": "progress",
+    "RecordConfig": "plan",
     "SCHEMA": "outcomes",
     "Suite": "suite",
     "grade": "graders",
     "metric": "graders",
+    "record": "recorder",
+    "record_async": "recorder",
+    "ModelSummary": "summary",
+    "summarise": "summary",
 }
 
 __all__ = [
     "PROMPT_SCHEMA",
     "SCHEMA",
+    "Bars",
     "Estimate",
     "GraderSpec",
     "Item",
     "JudgeConfig",
     "JudgeGrader",
+    "Lines",
     "Manifest",
     "Matrix",
+    "ModelSummary",
     "Outcomes",
+    "Progress",
+    "RecordConfig",
     "Suite",
     "grade",
     "metric",
+    "record",
+    "record_async",
+    "summarise",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from workbench.core import Completion, Message, ModelError, Request, Sampling, Usage
 from workbench.core.price import Strict
+from workbench.economics import HardwareProfile, load_profiles, priced
 from workbench.models import Model
 
 Rubric = Literal["yes_no", "points"]
@@ -29,13 +31,13 @@ class Grade:
         score: 0..1; None when the answer could not be graded.
         because: why there is no score; None when there is one.
         usage: tokens a judge spent; None for graders that are functions.
-        completion: the judge's own answer, for pricing.
+        cost_usd: what the judge's answer cost; None where it has no price.
     """
 
     score: float | None
     because: str | None = None
     usage: Usage | None = None
-    completion: Completion | None = None
+    cost_usd: float | None = None
 
 
 class JudgeConfig(Strict):
@@ -56,11 +58,18 @@ class JudgeGrader:
     Args:
         model: the judge.
         config: rubric and instructions.
+        profiles: hardware by name for local prices; the shipped ones by default.
     """
 
-    def __init__(self, model: Model, config: JudgeConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        config: JudgeConfig | None = None,
+        profiles: Mapping[str, HardwareProfile] | None = None,
+    ) -> None:
         self.model = model
         self.config = config or JudgeConfig()
+        self._profiles = load_profiles() if profiles is None else profiles
 
     def request(self, prompt: str, answer: str, reference: str | None) -> Request:
         """What the judge is asked."""
@@ -71,13 +80,19 @@ class JudgeGrader:
 
     async def grade(self, prompt: str, answer: str, reference: str | None) -> Grade:
         """The judge's grade; a judge that fails gives no score either."""
-        try:
-            completion = await self.model.complete(self.request(prompt, answer, reference))
-        except ModelError as exc:
-            return Grade(None, f"the judge failed: {type(exc).__name__}: {exc}")
-        score = parse_judgement(completion.text, self.config.rubric)
-        because = None if score is not None else f"unreadable judgement: {completion.text[:_SHOWN]!r}"
-        return Grade(score, because, completion.usage, completion)
+        return (await self.grade_many([(prompt, answer, reference)]))[0]
+
+    async def grade_many(self, answered: Sequence[tuple[str, str, str | None]]) -> list[Grade]:
+        """Grades of (prompt, answer, reference) in order, asked for together."""
+        replies = await self.model.complete_batch([self.request(*one) for one in answered])
+        return [self._read(reply) for reply in replies]
+
+    def _read(self, reply: Completion | ModelError) -> Grade:
+        if isinstance(reply, ModelError):
+            return Grade(None, f"the judge failed: {type(reply).__name__}: {reply}")
+        score = parse_judgement(reply.text, self.config.rubric)
+        because = None if score is not None else f"unreadable judgement: {reply.text[:_SHOWN]!r}"
+        return Grade(score, because, reply.usage, priced(reply, self.model.card.price, self._profiles).cost_usd)
 
 
 def parse_judgement(text: str, rubric: Rubric) -> float | None:

@@ -1,0 +1,263 @@
+"""The recorder: asks every model every question, once, and keeps what came back whatever happens to the process.
+
+Each answer is in the journal (fsynced) before the next group is counted. Killed at any moment, the same call goes on: rows in
+the journal are not asked again, rows that were in flight are. A model that fails marks its rows with `error` and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from workbench.core import Clock, Completion, ConfigError, Request, Sampling, SystemClock
+from workbench.economics import HardwareProfile, load_profiles, priced
+from workbench.evaluation.graders.judge import Grade
+from workbench.evaluation.grading import Grading
+from workbench.evaluation.outcomes import DEFAULT_VARIANT, PROMPT_SCHEMA, SCHEMA, Outcomes
+from workbench.evaluation.plan import (
+    Cell,
+    Load,
+    RecordConfig,
+    check_samples,
+    load_of,
+    n_cells,
+    planned_batches,
+    request_of,
+)
+from workbench.evaluation.progress import Progress, Silent
+from workbench.evaluation.recording import Recording
+from workbench.evaluation.suite import Suite
+from workbench.models import Model, ModelCard
+
+T = TypeVar("T")
+MAX_ERROR_CHARS = 500
+FROM_PROMPTS = ("task", "difficulty", "group")
+
+
+def record(suite: Suite, models: Mapping[str, Model], out: Path, **settings: Any) -> Outcomes:
+    """`record_async` for callers without an event loop, and for notebooks, which have one running already.
+
+    Example:
+        >>> import tempfile
+        >>> from workbench.testing import ScriptedModel
+        >>> rows = [("row 1", {"prompt": "Capital of Italy?", "answer": "Rome"})]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = record(Suite.from_rows(rows, "capitals"), {"tiny": ScriptedModel("tiny", ["Rome."])}, Path(folder))
+        >>> found.frame["score"].to_list()
+        [1.0]
+    """
+    return run_anywhere(record_async(suite, models, out, **settings))
+
+
+async def record_async(
+    suite: Suite,
+    models: Mapping[str, Model],
+    out: Path,
+    *,
+    samples: int = 1,
+    concurrency: int | None = None,
+    sampling: Sampling | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    profiles: Mapping[str, HardwareProfile] | None = None,
+    judges: Mapping[str, Model] | None = None,
+    parallel_models: bool = False,
+    retry_failures: bool = False,
+    fresh: bool = False,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> Outcomes:
+    """Measure every model's answers to a suite; see `RecordConfig` for the settings.
+
+    A folder takes further models, samples and prompts of the same suite later on; Outcomes are everything recorded in it.
+
+    Args:
+        suite: what is asked and how it is graded.
+        models: name → model. They stay open.
+        out: folder of the journal and the Outcomes.
+        profiles: hardware by name for local prices; the shipped ones by default.
+        judges: models for graders of the kind `judge`; `models` by default.
+        progress: told how far it is; nothing by default.
+        clock: dates of the manifest.
+
+    Raises:
+        ConfigError: no models, settings that cannot be, or a folder that holds another recording.
+        StoreError: the disk is full or the journal damaged; what was recorded is kept.
+    """
+    config = RecordConfig(
+        sampling or Sampling(), samples, seed, concurrency, limit, parallel_models, retry_failures, fresh
+    )
+    if not models:
+        raise ConfigError("no models to record; name at least one")
+    check_samples(config, [model.card for model in models.values()])
+    shipped = load_profiles() if profiles is None else profiles
+    grading = Grading(suite, models if judges is None else judges, shipped)
+    with Recording(out, suite, config, clock or SystemClock()) as recording:
+        await _Recorder(suite, config, recording, grading, shipped, progress or Silent()).run(models)
+        outcomes = compact(suite, recording)
+    outcomes.write(out)
+    return outcomes
+
+
+class _Recorder:
+    def __init__(
+        self,
+        suite: Suite,
+        config: RecordConfig,
+        recording: Recording,
+        grading: Grading,
+        profiles: Mapping[str, HardwareProfile],
+        progress: Progress,
+    ) -> None:
+        self.suite, self.config, self.recording = suite, config, recording
+        self.grading, self.profiles, self.progress = grading, profiles, progress
+        self.has_asked = False
+
+    async def run(self, models: Mapping[str, Model]) -> None:
+        for name, model in models.items():
+            self.recording.open_model(name, model.card, load_of(model.card, self.config.concurrency))
+        if self.config.parallel_models:
+            await asyncio.gather(*(self._record_model(name, model) for name, model in models.items()))
+        else:
+            for name, model in models.items():
+                await self._record_model(name, model)
+        if self.has_asked or self.recording.recorded.stopped_at is None:
+            self.recording.stop()
+
+    async def _record_model(self, name: str, model: Model) -> None:
+        load = load_of(model.card, self.config.concurrency)
+        batches = list(planned_batches(self.suite, self.config, load))
+        done = sum(self.recording.is_done(name, cell.key) for batch in batches for cell in batch)
+        self.progress.start(name, n_cells(self.suite, self.config), done)
+        if load.mode == "batch":
+            for batch in batches:
+                await self._ask_batch(name, model, batch)
+        else:
+            await self._keep_in_flight(name, model, [cell for batch in batches for cell in batch], load)
+        self.progress.finish(name)
+
+    async def _ask_batch(self, name: str, model: Model, batch: list[Cell]) -> None:
+        """Ask a whole batch unless it is all there; a batch that was cut is asked as it was, and only what is missing is kept."""
+        if all(self.recording.is_done(name, cell.key) for cell in batch):
+            return
+        answers = await _answers(model, [request_of(cell, self.config, model.card) for cell in batch])
+        missing = [pair for pair in zip(batch, answers, strict=True) if not self.recording.is_done(name, pair[0].key)]
+        await self._keep(name, model.card, missing, len(batch))
+
+    async def _keep_in_flight(self, name: str, model: Model, cells: list[Cell], load: Load) -> None:
+        """Closed loop: a new request starts when one ends. What ends at the same time is synced together."""
+        waiting = [cell for cell in reversed(cells) if not self.recording.is_done(name, cell.key)]
+        running: dict[asyncio.Task[Completion | Exception], Cell] = {}
+
+        def refill() -> None:
+            while waiting and len(running) < load.size:
+                cell = waiting.pop()
+                running[asyncio.create_task(_answer(model, request_of(cell, self.config, model.card)))] = cell
+
+        try:
+            refill()
+            while running:
+                ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                answered = [(running.pop(task), task.result()) for task in ended]
+                refill()  # before grading and syncing, so that the load on the model stays what the manifest says
+                await self._keep(name, model.card, answered, load.size)
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def _keep(
+        self, name: str, card: ModelCard, answered: Sequence[tuple[Cell, Completion | Exception]], concurrency: int
+    ) -> None:
+        """Grade, price and journal answers."""
+        self.has_asked = True
+        texts = [(cell.item, _clean(a.text)) for cell, a in answered if isinstance(a, Completion)]
+        grades = iter(await self.grading.grade(texts))
+        rows = []
+        for cell, answer in answered:
+            row = {"prompt_id": cell.item.prompt_id, "model": name, "sample": cell.sample, "concurrency": concurrency}
+            if isinstance(answer, Completion):
+                row |= self._measured(priced(answer, card.price, self.profiles), next(grades))
+            else:
+                row |= {"error": describe_error(answer, card), "finish_reason": "error", "score": None}
+            rows.append(row)
+        await asyncio.to_thread(self.recording.add_rows, rows)
+        self.progress.advance(name, len(rows), sum(row["error"] is not None for row in rows))
+
+    def _measured(self, answer: Completion, verdict: Grade) -> dict[str, Any]:
+        usage, timing = answer.usage, answer.timing
+        return {
+            "score": verdict.score,
+            "prompt_tokens": usage.prompt_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "ttft_s": timing.ttft_s,
+            "latency_s": timing.latency_s,
+            "tpot_s": timing.tpot_s(usage.completion_tokens),
+            "memory_gib": answer.memory_gib,
+            "compute_flop": answer.compute_flop,
+            "cost_usd": answer.cost_usd,
+            "grading_tokens": None if verdict.usage is None else verdict.usage.total_tokens,
+            "grading_cost_usd": verdict.cost_usd,
+            "logprob": answer.logprob,
+            "finish_reason": answer.finish_reason,
+            "error": None,
+            "ungraded": verdict.because,
+            "answer": _clean(answer.text),
+        }
+
+
+def compact(suite: Suite, recording: Recording) -> Outcomes:
+    """The Outcomes of everything in the journal."""
+    rows = list(recording.recorded.rows.values())
+    asked = {row["prompt_id"] for row in rows}
+    columns = {name: kind for name, kind in SCHEMA.items() if name not in FROM_PROMPTS}
+    table = {name: [row.get(name) for row in rows] for name in columns}
+    table["variant"] = [DEFAULT_VARIANT] * len(rows)
+    items = [
+        {**item.to_record(), "grader": suite.grader_of(item).to_text()} for item in suite if item.prompt_id in asked
+    ]
+    prompts = [{name: item[name] for name in PROMPT_SCHEMA} for item in items]
+    frame = pl.DataFrame(table, schema=columns, strict=False)
+    return Outcomes.from_frames(frame, pl.DataFrame(prompts, schema=dict(PROMPT_SCHEMA)), recording.manifest())
+
+
+async def _answer(model: Model, request: Request) -> Completion | Exception:
+    try:
+        return await model.complete(request)
+    except Exception as exc:  # whatever a backend raises is that row's failure, not the recording's
+        return exc
+
+
+async def _answers(model: Model, requests: list[Request]) -> Sequence[Completion | Exception]:
+    try:
+        return await model.complete_batch(requests)
+    except Exception as exc:  # as above, for the whole batch
+        return [exc] * len(requests)
+
+
+def describe_error(error: Exception, card: ModelCard) -> str:
+    """Class and message of a failure, without the model's key, shortened."""
+    text = f"{type(error).__name__}: {error}"
+    key = os.environ.get(card.api_key.removeprefix("env:"), "") if card.api_key else ""
+    return _clean(text.replace(key, "[key]") if key else text)[:MAX_ERROR_CHARS]
+
+
+def _clean(text: str) -> str:
+    """The text with halves of surrogate pairs replaced: servers send them, tables cannot hold them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def run_anywhere(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end also where an event loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as other_thread:
+        return other_thread.submit(asyncio.run, work).result()
