@@ -99,9 +99,9 @@ def _log(result: SweepResult) -> str | None:
 
 
 def _print_tables(document: dict[str, Any]) -> None:
-    split, baselines, policies = document["split"], document["baselines"], document["policies"]
+    split, baselines = document["split"], document["baselines"]
     size = f"report split, {split['report']} of {document['n_prompts']} prompts"
-    lines = [[name, *_score(line), line["cost_usd_per_1k"]] for name, line in baselines.items()]
+    lines: list[list[Any]] = [[name, *_score(line), line["cost_usd_per_1k"]] for name, line in baselines.items()]
     print_table(f"Baselines ({size})", ["", "score", "95 %", "USD per 1k"], lines)
     columns = ["", "score", "95 %", "USD per 1k", "95 %", "AIQ", "APGR"]
     print_table(
@@ -115,13 +115,22 @@ def _print_tables(document: dict[str, Any]) -> None:
         print(f"MLflow run {document['run_id']}")
 
 
-def _policy_rows(policies: dict[str, Any], chosen: str) -> list[list[Any]]:
+def _policy_rows(document: dict[str, Any]) -> list[list[Any]]:
     rows: list[list[Any]] = []
-    for name, policy in policies.items():
+    for name, policy in document["policies"].items():
         at = policy["picked"]
-        money = [at["cost_usd_per_1k"], _interval(at["cost_ci"])]
-        rows.append([f"→ {name}" if name == chosen else name, *_score(at), *money, policy["aiq"], policy["apgr"]])
+        marked = f"→ {name}" if name == document["chosen"]["policy"] else name
+        rows.append(
+            [marked, *_score(at), at["cost_usd_per_1k"], _saving(at["cost_saving"]), policy["aiq"], policy["apgr"]]
+        )
     return rows
+
+
+def _saving(saving: dict[str, Any] | None) -> str | None:
+    if saving is None:
+        return None
+    low, high = saving["ci"]
+    return f"{-100 * saving['share']:+.0f} % ({-100 * high:+.0f} to {-100 * low:+.0f})"
 
 
 def _print_chosen(document: dict[str, Any]) -> None:

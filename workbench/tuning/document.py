@@ -181,13 +181,8 @@ def _report_frame(state: SweepState) -> pl.DataFrame:
     column = state.choice if state.verdict.answer == "route" else np.full(len(matrix), state.single, np.intp)
     rows = np.arange(len(matrix))
     latency = matrix.latency_s[rows, column]
-    return pl.DataFrame(
+    measured = pl.DataFrame(
         {
-            "prompt_id": matrix.prompt_ids,
-            "prompt": matrix.queries.texts,
-            "task": pl.Series(matrix.queries.tasks, dtype=pl.String),
-            "group": matrix.groups,
-            "answer": pl.Series(matrix.answers, dtype=pl.String),
             "choice": [matrix.models[j] for j in column],
             "score": matrix.score[rows, column],
             "cost_usd": matrix.cost_usd[rows, column],
@@ -196,6 +191,7 @@ def _report_frame(state: SweepState) -> pl.DataFrame:
             "best_single_cost_usd": matrix.cost_usd[:, state.single],
         }
     )
+    return matrix.prompts.hstack(measured)
 
 
 def _heat(state: SweepState) -> pl.DataFrame:

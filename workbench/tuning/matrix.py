@@ -34,8 +34,7 @@ class OutcomeMatrix:
         cost_usd: mean USD of an answer, shape (n, m), finite.
         latency_s: mean seconds, shape (n, m); a column is NaN where a model's latency was never measured.
         samples: score of every sample, shape (n, m, s), NaN where a sample is missing.
-        difficulties: label or None, one a row.
-        answers: reference answer or None, one a row.
+        prompts: columns of `workbench.evaluation.PROMPT_SCHEMA`, one row a row.
         data_hash: hash of the Outcomes it was made of.
         cost_source: "measured", or which nominal costs stand in.
         notes: what was left out or filled in, one sentence each.
@@ -48,8 +47,7 @@ class OutcomeMatrix:
     cost_usd: FloatArray
     latency_s: FloatArray
     samples: FloatArray
-    difficulties: tuple[str | None, ...]
-    answers: tuple[str | None, ...]
+    prompts: pl.DataFrame
     data_hash: str
     cost_source: str = "measured"
     notes: tuple[str, ...] = ()
@@ -61,6 +59,11 @@ class OutcomeMatrix:
     def groups(self) -> tuple[str, ...]:
         """Paraphrase group of each row; a prompt without one is its own."""
         return self.queries.groups if self.queries.groups is not None else self.prompt_ids
+
+    @property
+    def difficulties(self) -> tuple[str | None, ...]:
+        """Difficulty label of each row, None where there is none."""
+        return tuple(self.prompts["difficulty"].to_list())
 
     @property
     def has_one_sample(self) -> bool:
@@ -97,8 +100,7 @@ class OutcomeMatrix:
             cost_usd=cost,
             latency_s=latency,
             samples=cells.samples[rows],
-            difficulties=tuple(prompts["difficulty"].to_list()),
-            answers=tuple(prompts["answer"].to_list()),
+            prompts=prompts,
             data_hash=outcomes.data_hash,
             cost_source=source,
             notes=(*notes, *cost_notes, *latency_notes),
@@ -116,8 +118,7 @@ class OutcomeMatrix:
             cost_usd=self.cost_usd[index],
             latency_s=self.latency_s[index],
             samples=self.samples[index],
-            difficulties=tuple(self.difficulties[i] for i in listed),
-            answers=tuple(self.answers[i] for i in listed),
+            prompts=self.prompts[listed],
             data_hash=self.data_hash,
             cost_source=self.cost_source,
             notes=self.notes,

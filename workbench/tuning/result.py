@@ -37,8 +37,9 @@ class SweepResult:
     Args:
         document: what `workbench sweep --json` prints; `run_id` is None until tracking logs it.
         policy: the very object that was evaluated on the report split, or `FixedPolicy(best_single)` when the verdict is no.
-        report: the report split, one row a prompt: `prompt_id, prompt, task, group, answer, choice, score, cost_usd, latency_s`
-            under `policy`, and `best_single_score`, `best_single_cost_usd`.
+        report: the report split, one row a prompt: the columns of `workbench.evaluation.PROMPT_SCHEMA` (`prompt_id, prompt, task,
+            group, answer`, …), then `choice, score, cost_usd, latency_s` under `policy`, and `best_single_score`,
+            `best_single_cost_usd`.
         curves: name of each swept predictor → its exact frontier on the report split.
         best_single: the best single model, chosen on the choose split.
         singles: model → (mean USD a request, mean score) on the report split.
