@@ -103,10 +103,8 @@ def _print_tables(document: dict[str, Any]) -> None:
     size = f"report split, {split['report']} of {document['n_prompts']} prompts"
     lines: list[list[Any]] = [[name, *_score(line), line["cost_usd_per_1k"]] for name, line in baselines.items()]
     print_table(f"Baselines ({size})", ["", "score", "95 %", "USD per 1k"], lines)
-    columns = ["", "score", "95 %", "USD per 1k", "95 %", "AIQ", "APGR"]
-    print_table(
-        f"Policies at their chosen thresholds ({size})", columns, _policy_rows(policies, document["chosen"]["policy"])
-    )
+    columns = ["", "score", "95 %", "USD per 1k", "cost vs best single", "AIQ", "APGR"]
+    print_table("Policies at their chosen thresholds (the same prompts)", columns, _policy_rows(document))
     _print_chosen(document)
     _print_notes(document)
     answer = "ROUTE" if document["verdict"] == "route" else "DO NOT ROUTE"
