@@ -1,7 +1,7 @@
 """How several models answer together."""
 
 from workbench.orchestration.answered import Answered, Ask, summed, total
-from workbench.orchestration.deadline import Deadline, DeadlinePassed, cancelled
+from workbench.orchestration.deadline import Deadline, DeadlinePassed, cancelled, each_in_time
 from workbench.orchestration.pattern_config import (
     CHOSEN,
     FanOutConfig,
@@ -25,6 +25,7 @@ __all__ = [
     "SingleConfig",
     "answer_by",
     "cancelled",
+    "each_in_time",
     "summed",
     "total",
 ]

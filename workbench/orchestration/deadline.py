@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from workbench.core import Clock
 
@@ -68,3 +68,41 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _End:
+    """Marks the end of an iteration in a queue."""
+
+
+async def each_in_time(items: AsyncIterator[T], deadline: Deadline) -> AsyncIterator[T]:
+    """The items as they come. The whole iteration runs in one task of its own, which ends when this one is closed.
+
+    Raises:
+        DeadlinePassed: the deadline came before the last item.
+    """
+    queue: asyncio.Queue[T | BaseException | type[_End]] = asyncio.Queue()
+    pump = asyncio.ensure_future(_pump(items, queue))
+    alarm = asyncio.ensure_future(_ring(deadline, queue))
+    try:
+        while (item := await queue.get()) is not _End:
+            if isinstance(item, BaseException):
+                raise item
+            yield cast(T, item)
+    finally:
+        await cancelled(pump, alarm)
+
+
+async def _pump(items: AsyncIterator[T], queue: asyncio.Queue[T | BaseException | type[_End]]) -> None:
+    try:
+        async for item in items:
+            queue.put_nowait(item)
+        queue.put_nowait(_End)
+    except Exception as exc:  # handed to whoever reads
+        queue.put_nowait(exc)
+
+
+async def _ring(deadline: Deadline, queue: asyncio.Queue[Any]) -> None:
+    left_s = deadline.left_s
+    if left_s is not None:
+        await deadline.clock.sleep(left_s)
+        queue.put_nowait(DeadlinePassed())

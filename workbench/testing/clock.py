@@ -8,6 +8,11 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+TURNS = 20
+"""Turns of the event loop for which a sleeper must be the earliest before the clock jumps to its hour.
+
+Whoever was woken before gets that long to act: to end, to be noticed, and to cancel the deadline that guarded it.
+"""
 
 
 class FakeClock:
@@ -50,9 +55,10 @@ class FakeClock:
         me = (self._now_s + duration_s, next(self._tickets))
         heapq.heappush(self._sleepers, me)
         try:
-            await asyncio.sleep(0)  # lets those that start together fall asleep together
-            while not self._may_wake(me):
+            turns = 0
+            while turns < TURNS:
                 await asyncio.sleep(0)
+                turns = turns + 1 if self._may_wake(me) else 0
             self._now_s = max(self._now_s, me[0])
         finally:
             self._sleepers.remove(me)

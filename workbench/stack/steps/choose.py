@@ -1,0 +1,148 @@
+"""Choose: the policy's model among those that may and can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from workbench.core import BudgetExceeded, Completion, ConfigError, ContextOverflow, Request, Timing, Usage
+from workbench.core.hashing import sha256_file, sha256_json
+from workbench.core.naming import did_you_mean
+from workbench.economics import HardwareProfile, priced
+from workbench.routing import Decision, FixedPolicy, Policy, Queries
+from workbench.routing.policy import AnyPolicy
+from workbench.stack.config import ChooseConfig, FixedPolicyConfig, StackConfig
+from workbench.stack.journey import Journey
+from workbench.stack.steps.compose import Composer
+
+
+def load_policy(config: StackConfig, base_dir: Path) -> AnyPolicy:
+    """The policy that the configuration names.
+
+    Raises:
+        ConfigError: no policy there, or it names a model that the configuration does not have.
+        StoreError: it is damaged.
+    """
+    policy = config.choose.policy
+    if isinstance(policy, FixedPolicyConfig):
+        return FixedPolicy(policy.model)
+    loaded = Policy.load(base_dir / policy.artifact)
+    for name in loaded.models:
+        if name not in config.models:
+            raise ConfigError(
+                f"choose.policy.artifact: the policy in {base_dir / policy.artifact} chooses among {', '.join(loaded.models)};"
+                f" models has no {name!r}: {did_you_mean(name, config.models)}"
+            )
+    return loaded
+
+
+def policy_sha256(config: ChooseConfig, base_dir: Path) -> str:
+    """Hash of the policy's files; of its name where it is fixed."""
+    if isinstance(config.policy, FixedPolicyConfig):
+        return sha256_json(config.policy.model)
+    folder = base_dir / config.policy.artifact
+    return sha256_json({path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()})
+
+
+class Choice:
+    """The step that picks a model. It sees the prompt as it was sent, as the sweep did, not as it will be worded.
+
+    Args:
+        config: of the whole stack.
+        policy: decides.
+        composer: counts what the worded prompt takes.
+        profiles: hardware by name, for the cost limit.
+    """
+
+    def __init__(
+        self, config: StackConfig, policy: AnyPolicy, composer: Composer, profiles: Mapping[str, HardwareProfile]
+    ) -> None:
+        self._cards = config.models
+        self._fallbacks = config.choose.fallbacks
+        self._policy = policy
+        self._composer = composer
+        self._profiles = profiles
+
+    def run(self, journey: Journey) -> Decision:
+        """The decision; where the policy's models cannot answer, the first fallback that can.
+
+        Raises:
+            ContextOverflow: no model's window holds the prompt.
+            BudgetExceeded: no model is cheap enough.
+            ConfigError: no model is meant for the task.
+        """
+        request = journey.request
+        reasons = self._ineligible(journey, tuple(dict.fromkeys((*self._policy.models, *self._fallbacks))))
+        eligible = np.array([[reasons[name] is None for name in self._policy.models]])
+        decision = self._policy.decide(Queries.from_requests([request]), eligible)[0]
+        if decision.model is not None:
+            return decision
+        for name in self._fallbacks:
+            if reasons[name] is None:
+                return Decision(name, f"{name}: {decision.because}; the first fallback that can answer")
+        raise next(reason for reason in reasons.values() if reason is not None)
+
+    def _ineligible(self, journey: Journey, names: tuple[str, ...]) -> dict[str, Exception | None]:
+        """Why each model cannot answer; None where it can."""
+        draft = self._composer.draft(journey.request)
+        reasons: dict[str, Exception | None] = {}
+        for name in names:
+            tokens = self._composer.prompt_tokens(draft, name) if self._needs_count(name, draft) else None
+            reasons[name] = (
+                self._outside(name, journey)
+                or self._not_meant(name, journey.request)
+                or self._too_long(name, draft, tokens)
+                or self._too_dear(name, draft, tokens)
+            )
+        return self._or_shortened(journey.request, reasons)
+
+    def _needs_count(self, name: str, draft: Request) -> bool:
+        return self._cards[name].context_window is not None or draft.cost_limit_usd is not None
+
+    def _outside(self, name: str, journey: Journey) -> Exception | None:
+        if name in journey.permitted:
+            return None
+        return ConfigError(f"model {name!r} is outside the request's regions; add one inside as a fallback")
+
+    def _not_meant(self, name: str, request: Request) -> Exception | None:
+        abilities = self._cards[name].capabilities
+        if request.task is None or not abilities or request.task in abilities:
+            return None
+        return ConfigError(
+            f"model {name!r} is not meant for task {request.task!r}: it lists {', '.join(sorted(abilities))}"
+        )
+
+    def _too_long(self, name: str, draft: Request, tokens: int | None) -> Exception | None:
+        window, answer = self._cards[name].context_window, draft.sampling.max_tokens
+        if window is None or tokens is None or tokens + answer <= window:
+            return None
+        return ContextOverflow(model=name, prompt_tokens=tokens, context_window=window, answer_tokens=answer)
+
+    def _too_dear(self, name: str, draft: Request, tokens: int | None) -> Exception | None:
+        """Judged by the longest answer; a model whose cost cannot be told is too dear for any limit."""
+        limit = draft.cost_limit_usd
+        if limit is None:
+            return None
+        card, most = self._cards[name], draft.sampling.max_tokens
+        flop = None if card.flop_per_token is None or tokens is None else card.flop_per_token * (tokens + most)
+        worst = Completion("", name, "length", Usage(tokens, most), Timing(0.0), compute_flop=flop)
+        cost_usd = priced(worst, card.price, self._profiles).cost_usd
+        if cost_usd is not None and cost_usd <= limit:
+            return None
+        what = "an unknown cost" if cost_usd is None else f"up to {cost_usd:.3g} USD"
+        return BudgetExceeded(f"model {name!r} would take {what}, the request allows {limit:.3g} USD", scope="request")
+
+    def _or_shortened(self, request: Request, reasons: dict[str, Exception | None]) -> dict[str, Exception | None]:
+        """Where no model holds the whole conversation, those count that hold it without its oldest turns."""
+        if any(reason is None for reason in reasons.values()):
+            return reasons
+        for name, reason in reasons.items():
+            if isinstance(reason, ContextOverflow):
+                try:
+                    self._composer.for_model(request, name)
+                except ContextOverflow:
+                    continue
+                reasons[name] = None
+        return reasons
