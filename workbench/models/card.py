@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from workbench.core.price import Price, Strict
 
@@ -40,3 +40,8 @@ class ModelCard(Strict):
     retries: Annotated[int, Field(ge=0, description="further attempts after a retryable failure")] = 2
     logprobs: Annotated[bool, Field(description="whether answers carry their log-probability")] = False
     options: Annotated[dict[str, object], Field(description="backend-specific settings, checked by the backend")] = {}
+
+    @field_serializer("capabilities")
+    def _in_order(self, capabilities: frozenset[str]) -> list[str]:
+        """Sorted, so that equal cards have equal JSON."""
+        return sorted(capabilities)

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from workbench.core import ConfigError
 from workbench.core.data import data_folder
@@ -21,22 +21,18 @@ from workbench.models.card import ModelCard
 
 PREFIX = "reference:"
 HARDWARE = "cpu-2core"
+SCHEMA_VERSION = 1
 
 
 class Member(BaseModel):
-    """What `family.json` must say of a model; it says more (training, accuracy), which is not read here."""
+    """What `family.json` must say of a model; it says more (size, domains), which is not read here."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    name: str
+    folder: Annotated[str, Field(description="beside family.json")]
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="of model.safetensors")]
-    flop_per_token: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            description="forward pass",
-            validation_alias=AliasChoices("flop_per_token", "forward_flops_per_token"),
-        ),
-    ] = None
+    forward_flops_per_token: Annotated[float, Field(gt=0)]
 
 
 class Family(BaseModel):
@@ -44,7 +40,19 @@ class Family(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    models: dict[str, Member]
+    schema_version: Annotated[int, Field(le=SCHEMA_VERSION, description="a higher one is of a newer package")]
+    models: tuple[Member, ...]
+
+    def member(self, name: str) -> Member:
+        """The member of that name.
+
+        Raises:
+            ConfigError: unknown; suggests the nearest.
+        """
+        members = {member.name: member for member in self.models}
+        if name not in members:
+            raise ConfigError(f"unknown reference model {name!r}: {did_you_mean(name, members)}")
+        return members[name]
 
 
 def family_folder() -> Path:
@@ -60,11 +68,6 @@ def read_family() -> Family:
     """
     path = family_folder() / "family.json"
     if not path.exists():
-        cards = sorted(family_folder().glob("*/card.json"))
-        if cards:
-            return parse(
-                Family, {"models": {card.parent.name: read_json(card) for card in cards}}, str(family_folder())
-            )
         raise ConfigError(
             f"the reference family is not there ({path} is missing); train it with `make models`, or name your own models in lab.yaml"
         )
@@ -73,16 +76,16 @@ def read_family() -> Family:
 
 def family_cards() -> dict[str, ModelCard]:
     """A card for each member: local, priced by its compute, with the context window of its checkpoint."""
-    return {name: _card(name, member) for name, member in read_family().models.items()}
+    return {member.name: _card(member) for member in read_family().models}
 
 
-def _card(name: str, member: Member) -> ModelCard:
+def _card(member: Member) -> ModelCard:
     return ModelCard(
         kind="transformers",
-        model=PREFIX + name,
-        context_window=context_window(family_folder() / name),
+        model=PREFIX + member.name,
+        context_window=context_window(family_folder() / member.folder),
         price=ComputePrice(hardware=HARDWARE),
-        flop_per_token=member.flop_per_token,
+        flop_per_token=member.forward_flops_per_token,
         region="local",
     )
 
@@ -101,13 +104,11 @@ def reference_checkpoint(name: str) -> Path:
     Raises:
         ConfigError: unknown name, missing or damaged files.
     """
-    family = read_family()
-    if name not in family.models:
-        raise ConfigError(f"unknown reference model {name!r}: {did_you_mean(name, family.models)}")
-    folder = family_folder() / name
+    member = read_family().member(name)
+    folder = family_folder() / member.folder
     check_checkpoint(folder)
     weights = folder / "model.safetensors"
-    found, expected = sha256_file(weights), family.models[name].weights_sha256
+    found, expected = sha256_file(weights), member.weights_sha256
     if found != expected:
         raise ConfigError(
             f"{weights} is not the checkpoint that was measured (sha256 {found[:12]}…, family.json says {expected[:12]}…); "

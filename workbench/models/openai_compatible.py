@@ -83,13 +83,12 @@ class OpenAICompatibleModel:
             RateLimited, Unavailable: still so after the last attempt.
             BadResponse, ContextOverflow: the server rejected the request, or does not follow the protocol.
         """
-        if self.options.stream:
-            return await self._last(self.stream(request))
+        attempt = self._collected if self.options.stream else self._whole
         start_s = self._clock.monotonic_s()
         n_failed = 0
         while True:
             try:
-                return await self._whole(request, start_s, self._give_up_s(request, start_s))
+                return await attempt(request, start_s, self._give_up_s(request, start_s))
             except ModelError as exc:
                 n_failed += 1
                 await self._pause_or_raise(exc, n_failed, request, start_s)
@@ -125,8 +124,14 @@ class OpenAICompatibleModel:
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.close()
 
+    async def _collected(self, request: Request, start_s: float, give_up_s: float) -> Completion:
+        async for delta in self._pieces(request, start_s, give_up_s):
+            if delta.completion is not None:
+                return delta.completion
+        raise Unavailable("the stream ended before the answer was complete", model=self.name)
+
     async def _whole(self, request: Request, start_s: float, give_up_s: float) -> Completion:
-        answer = Answer(self.name, start_s)
+        answer = Answer(self.name, start_s, self.card.flop_per_token)
         response = await self._asked(lambda: self._create(request), give_up_s)
         try:
             answer.add_whole(response)
@@ -135,7 +140,7 @@ class OpenAICompatibleModel:
         return answer.completion(self._clock.monotonic_s())
 
     async def _pieces(self, request: Request, start_s: float, give_up_s: float) -> AsyncIterator[Delta]:
-        answer = Answer(self.name, start_s)
+        answer = Answer(self.name, start_s, self.card.flop_per_token)
         stream = await self._open_stream(request, give_up_s)
         chunks = aiter(stream)
         try:
@@ -209,12 +214,6 @@ class OpenAICompatibleModel:
     def _shown_cause(self, exc: Exception) -> Exception | None:
         """The cause, unless a traceback of it would print the key."""
         return None if self._key and self._key in str(exc) else exc
-
-    async def _last(self, deltas: AsyncIterator[Delta]) -> Completion:
-        async for delta in deltas:
-            if delta.completion is not None:
-                return delta.completion
-        raise Unavailable("the stream ended before the answer was complete", model=self.name)
 
     def _connected(self) -> openai.AsyncOpenAI:
         """The client of the running event loop: connections do not survive the loop that opened them."""

@@ -44,10 +44,12 @@ class Answer:
     Args:
         model: name of the model in the configuration.
         start_s: intended start, on the caller's clock.
+        flop_per_token: of the card; None leaves the compute unknown.
     """
 
-    def __init__(self, model: str, start_s: float) -> None:
+    def __init__(self, model: str, start_s: float, flop_per_token: float | None = None) -> None:
         self._model = model
+        self._flop_per_token = flop_per_token
         self._start_s = start_s
         self._texts: list[str] = []
         self._finish: str | None = None
@@ -99,8 +101,13 @@ class Answer:
             finish_reason=FINISH.get(self._finish, "stop"),
             usage=self._usage,
             timing=Timing(now_s - self._start_s, self._ttft_s),
+            compute_flop=self._compute_flop(),
             logprob=self._logprob,
         )
+
+    def _compute_flop(self) -> float | None:
+        n_tokens = self._usage.total_tokens
+        return None if n_tokens is None or self._flop_per_token is None else n_tokens * self._flop_per_token
 
 
 def usage_of(reported: Any) -> Usage:

@@ -1,0 +1,111 @@
+"""`workbench models`: which models are at hand, and one real answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workbench.cli.output import print_json, print_table, stderr
+
+if TYPE_CHECKING:
+    from workbench.core import Completion, Request
+    from workbench.core.price import Price
+    from workbench.models import ModelCard
+
+LAB = typer.Option(None, "--lab", help="Lab file; without it lab.yaml here, without that the reference family.")
+JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    verb = typer.Typer(help="Models: list them, ask one.", no_args_is_help=True)
+    verb.command("list")(list_models)
+    verb.command("check")(check)
+    app.add_typer(verb, name="models")
+
+
+def list_models(lab: Path | None = LAB, as_json: bool = JSON) -> None:
+    """The models of the lab and what is known about them.
+
+    Example: workbench models list --lab lab.yaml
+    """
+    from workbench.models import load_lab
+
+    cards = load_lab(lab).models
+    if as_json:
+        print_json({"models": {name: card.model_dump(mode="json") for name, card in cards.items()}})
+        return
+    rows = [
+        [name, card.kind, card.model, card.region, card.context_window, _price(card.price)]
+        for name, card in cards.items()
+    ]
+    print_table("Models", ["name", "kind", "model", "region", "context (tokens)", "price"], rows)
+
+
+def check(
+    name: str = typer.Argument(help="Model of the lab."),
+    lab: Path | None = LAB,
+    prompt: str = typer.Option("What is 2 + 3?", help="What it is asked."),
+    max_tokens: int = typer.Option(32, min=1, help="Most tokens of the answer."),
+    as_json: bool = JSON,
+) -> None:
+    """One real answer: text, tokens, seconds, cost. Exits 1 when the model cannot answer.
+
+    Example: workbench models check tiny --prompt "Sort 5 2 9"
+    """
+    from workbench.core import Request, Sampling
+    from workbench.models import load_lab
+
+    card = load_lab(lab).card(name)
+    request = Request.from_prompt(prompt, sampling=Sampling(max_tokens=max_tokens))
+    stderr.print(f"asking {name} ({card.kind}, {card.model}) …")
+    answer = asyncio.run(_ask(name, card, request))
+    if as_json:
+        print_json(asdict(answer))
+        return
+    print_table(f"{name} answers", ["what", "value"], _facts(prompt, answer))
+
+
+async def _ask(name: str, card: ModelCard, request: Request) -> Completion:
+    """The priced answer, streamed so that its first token is timed."""
+    from workbench.core import Unavailable
+    from workbench.economics import load_profiles, priced
+    from workbench.models import load_model
+
+    profiles = load_profiles()
+    model = load_model(name, card)
+    try:
+        async for delta in model.stream(request):
+            if delta.completion is not None:
+                return priced(delta.completion, card.price, profiles)
+        raise Unavailable("it ended without an answer", model=name)
+    finally:
+        await model.close()
+
+
+def _facts(prompt: str, answer: Completion) -> list[list[Any]]:
+    usage, timing = answer.usage, answer.timing
+    per_1k = None if answer.cost_usd is None else f"{1000 * answer.cost_usd:.4g}"
+    return [
+        ["prompt", prompt],
+        ["answer", answer.text],
+        ["finish reason", answer.finish_reason],
+        ["prompt tokens", str(usage.prompt_tokens) if usage.prompt_tokens is not None else None],
+        ["answer tokens", str(usage.completion_tokens) if usage.completion_tokens is not None else None],
+        ["first token (s)", None if timing.ttft_s is None else f"{timing.ttft_s:.3f}"],
+        ["latency (s)", f"{timing.latency_s:.3f}"],
+        ["cost of 1,000 such answers (USD)", per_1k],
+        ["peak memory (GiB)", None if answer.memory_gib is None else f"{answer.memory_gib:.2f}"],
+    ]
+
+
+def _price(price: Price | None) -> str | None:
+    from workbench.core.price import TokenPrice
+
+    if isinstance(price, TokenPrice):
+        return f"{price.input_usd_per_1m:g} in, {price.output_usd_per_1m:g} out USD per million tokens"
+    return None if price is None else f"compute on {price.hardware}"
