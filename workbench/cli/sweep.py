@@ -103,8 +103,12 @@ def _print_tables(document: dict[str, Any]) -> None:
     size = f"report split, {split['report']} of {document['n_prompts']} prompts"
     lines: list[list[Any]] = [[name, *_score(line), line["cost_usd_per_1k"]] for name, line in baselines.items()]
     print_table(f"Baselines ({size})", ["", "score", "95 %", "USD per 1k"], lines)
-    columns = ["", "score", "95 %", "USD per 1k", "cost vs best single", "AIQ", "APGR"]
-    print_table("Policies at their chosen thresholds (the same prompts)", columns, _policy_rows(document))
+    rows, columns = _policy_rows(document), ["", "score", "95 %", "USD per 1k", "% saved", "AIQ", "APGR"]
+    if all(row[-1] is None for row in rows):
+        rows, columns = [row[:-1] for row in rows], columns[:-1]
+    print_table(
+        "Policies at their chosen thresholds (the same prompts; saved against the best single model)", columns, rows
+    )
     _print_chosen(document)
     _print_notes(document)
     answer = "ROUTE" if document["verdict"] == "route" else "DO NOT ROUTE"
@@ -128,7 +132,7 @@ def _saving(saving: dict[str, Any] | None) -> str | None:
     if saving is None:
         return None
     low, high = saving["ci"]
-    return f"{-100 * saving['share']:+.0f} % ({-100 * high:+.0f} to {-100 * low:+.0f})"
+    return f"{100 * saving['share']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _print_chosen(document: dict[str, Any]) -> None:

@@ -35,6 +35,7 @@ def result_of(state: SweepState) -> SweepResult:
         document=_document(state),
         policy=state.policy,
         report=_report_frame(state),
+        pilot=_pilot_frame(state),
         curves={name: replay.frontier for name, replay in state.report.items()},
         best_single=state.matrix.models[state.single],
         singles={name: (cost, score) for name, cost, score in means},
@@ -192,6 +193,13 @@ def _report_frame(state: SweepState) -> pl.DataFrame:
         }
     )
     return matrix.prompts.hstack(measured)
+
+
+def _pilot_frame(state: SweepState) -> pl.DataFrame:
+    """The choose split with the recommended policy's choices."""
+    matrix = state.choose[state.chosen.name].matrix
+    column = state.policy.choose(matrix.queries)
+    return matrix.prompts.with_columns(pl.Series("choice", [matrix.models[j] for j in column]))
 
 
 def _heat(state: SweepState) -> pl.DataFrame:

@@ -40,6 +40,8 @@ class SweepResult:
         report: the report split, one row a prompt: the columns of `workbench.evaluation.PROMPT_SCHEMA` (`prompt_id, prompt, task,
             group, answer`, …), then `choice, score, cost_usd, latency_s` under `policy`, and `best_single_score`,
             `best_single_cost_usd`.
+        pilot: the choose split, one row a prompt: the prompt columns and `choice` under `policy`; what a release may try out without
+            touching the report split.
         curves: name of each swept predictor → its exact frontier on the report split.
         best_single: the best single model, chosen on the choose split.
         singles: model → (mean USD a request, mean score) on the report split.
@@ -50,6 +52,7 @@ class SweepResult:
     document: dict[str, Any]
     policy: AnyPolicy
     report: pl.DataFrame
+    pilot: pl.DataFrame
     curves: Mapping[str, Frontier]
     best_single: str
     singles: Mapping[str, tuple[float, float]]
