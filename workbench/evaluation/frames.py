@@ -27,16 +27,25 @@ def named(values: Iterable[Any], shown: int = SHOWN) -> str:
     return ", ".join(repr(value) for value in listed[:shown]) + more
 
 
-def conform(frame: pl.DataFrame, schema: Mapping[str, Any], needed: Sequence[str], what: str) -> pl.DataFrame:
+def conform(
+    frame: pl.DataFrame, schema: Mapping[str, Any], *, needed: Sequence[str], filled: Sequence[str], what: str
+) -> pl.DataFrame:
     """The frame with exactly the schema's columns and types; those that are missing are null, others are dropped.
 
+    Args:
+        frame: any table.
+        schema: column → polars type.
+        needed: columns that must be there.
+        filled: columns among them that may hold no null.
+        what: names the table in messages.
+
     Raises:
-        ConfigError: a needed column is missing or holds nulls it may not hold, or a value cannot be converted.
+        ConfigError: a needed column is missing, a filled one holds nulls, or a value cannot be converted.
     """
     for name in needed:
         if name not in frame.columns:
             raise ConfigError(f"{what}: the column {name!r} is missing; {did_you_mean(name, frame.columns)}")
-        if name != "score" and frame[name].null_count():
+        if name in filled and frame[name].null_count():
             raise ConfigError(f"{what}: {frame[name].null_count()} rows have no {name!r}; fill or remove them")
     return frame.select(_converted(frame, name, kind, what) for name, kind in schema.items())
 

@@ -114,10 +114,12 @@ class Outcomes:
             ConfigError: a needed column is missing, a cell or prompt id appears twice, a row has no prompt, a score lies
                 outside 0..1, or a number is NaN, infinite or negative. Names the offenders.
         """
-        prompts = conform(prompts, PROMPT_SCHEMA, needed=("prompt_id", "prompt"), what="prompts")
+        needed = ("prompt_id", "prompt")
+        prompts = conform(prompts, PROMPT_SCHEMA, needed=needed, filled=needed, what="prompts")
         prompts = prompts.with_columns(pl.col("group").fill_null(pl.col("prompt_id"))).sort("prompt_id")
         check_prompts(prompts)
-        frame = conform(frame, SCHEMA, needed=("prompt_id", "model", "score"), what="outcomes")
+        named = ("prompt_id", "model")
+        frame = conform(frame, SCHEMA, needed=(*named, "score"), filled=named, what="outcomes")
         frame = frame.with_columns(pl.col("variant").fill_null(DEFAULT_VARIANT), pl.col("sample").fill_null(0))
         check_cells(frame, prompts, CELL)
         check_numbers(frame)
