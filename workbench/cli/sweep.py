@@ -63,7 +63,7 @@ def sweep(
     )
     if save_policy is not None:
         result.policy.save(save_policy)
-    document = result.with_run_id(_log(result) if track else None)
+    document = result.with_run_id(_log(result, outcomes) if track else None)
     if as_json:
         print_json(document)
     else:
@@ -85,7 +85,7 @@ def _costs(options: list[str]) -> dict[str, float] | None:
     return costs or None
 
 
-def _log(result: SweepResult) -> str | None:
+def _log(result: SweepResult, outcomes: Path) -> str | None:
     """The tracking run; None, with a line on stderr, where tracking is not installed."""
     try:
         from workbench.tracking import log_sweep
@@ -94,7 +94,7 @@ def _log(result: SweepResult) -> str | None:
             "not logged: tracking needs pip install 'llm-workbench[tracking]' (or pass --no-track)", style="dim"
         )
         return None
-    run_id: str = log_sweep(result)
+    run_id: str = log_sweep(result, outcomes_path=outcomes)
     return run_id
 
 

@@ -17,6 +17,7 @@ from workbench.core import (
     Unavailable,
     WorkbenchError,
 )
+from workbench.orchestration import DeadlinePassed
 
 
 class HttpFailure(Exception):
@@ -65,6 +66,8 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, BudgetExceeded):
         code = "rate_limit_exceeded" if error.scope == "rate" else "insufficient_quota"
         return Failure(429, str(error), "rate_limit_error", code, error.retry_after_s)
+    if isinstance(error, Blocked) and error.guard == "identity":
+        return Failure(401, str(error), "authentication_error", "invalid_api_key")
     if isinstance(error, Blocked):
         return Failure(403, str(error), "permission_error", "blocked")
     if isinstance(error, ConfigError):
@@ -83,16 +86,9 @@ def _model_failure(error: ModelError) -> Failure:
         return Failure(429, str(error), "rate_limit_error", "model_rate_limited", error.retry_after_s or 1.0)
     if isinstance(error, BadResponse):
         return Failure(502, str(error), "server_error", "bad_model_response")
-    if isinstance(error, Unavailable) and error.status in (408, 504):
+    if isinstance(error, Unavailable) and (error.status in (408, 504) or isinstance(error.__cause__, DeadlinePassed)):
         return Failure(504, str(error), "timeout_error", "deadline_exceeded")
     return Failure(503, str(error), "server_error", "model_unavailable")
-
-
-def unauthorised() -> HttpFailure:
-    """No key, or one that is not known."""
-    return HttpFailure(
-        Failure(401, "no valid key; send 'Authorization: Bearer KEY'", "authentication_error", "invalid_api_key")
-    )
 
 
 def too_large(limit_bytes: int) -> HttpFailure:

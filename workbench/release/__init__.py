@@ -1,1 +1,51 @@
-"""Releases: a tuned configuration with its evidence, served as it was tuned and checked against live traffic."""
+"""Releases: a tuned configuration with its evidence, served as it was tuned and checked against live traffic.
+
+Names are imported on first use, because a release brings table, server and model libraries with it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.release.candidate import Candidate
+    from workbench.release.checks import Check, LiveAnswer, Verification
+    from workbench.release.evidence import Claim, Evidence
+    from workbench.release.latency import PilotConfig
+    from workbench.release.release import Release, create_release, stack_config
+    from workbench.release.verify import VerifyConfig, verify
+
+_HOMES = {
+    "Candidate": "candidate",
+    "Check": "checks",
+    "Claim": "evidence",
+    "Evidence": "evidence",
+    "LiveAnswer": "checks",
+    "PilotConfig": "latency",
+    "Release": "release",
+    "Verification": "checks",
+    "VerifyConfig": "verify",
+    "create_release": "release",
+    "stack_config": "release",
+    "verify": "verify",
+}
+
+__all__ = [
+    "Candidate",
+    "Check",
+    "Claim",
+    "Evidence",
+    "LiveAnswer",
+    "PilotConfig",
+    "Release",
+    "Verification",
+    "VerifyConfig",
+    "create_release",
+    "stack_config",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core import ConfigError, StoreError
-from workbench.core.files import read_json, replacing, write_json
+from workbench.core.files import read_json
 from workbench.core.validation import parse
 from workbench.models import ModelCard
 from workbench.routing import load_policy
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from workbench.routing import AnyPolicy
+    from workbench.tuning import SweepResult
 
 REPORT_COLUMNS = ("prompt_id", "prompt", "messages", "task", "group", "answer", "grader", "choice", "score", "cost_usd")
 PILOT_COLUMNS = ("prompt_id", "prompt", "messages", "task", "choice")
+DEFAULT_MAX_TOKENS = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +35,11 @@ class Candidate:
         cards: model name → card, at least every model the policy may choose.
         report: one row a prompt of the untouched split, columns `REPORT_COLUMNS`; `messages` is a chat as JSON where a
             prompt is more than one user message, else null; `choice`, `score` and `cost_usd` are the policy's on recorded rows.
-        pilot: prompts of the other splits, columns `PILOT_COLUMNS`; latency is measured on them.
-        max_answer_tokens: limit of an answer while recording.
+        pilot: prompts of another split, columns `PILOT_COLUMNS`; latency is measured on them.
+        sampling: how answers were drawn while recording, as the manifest states it.
+
+    Raises:
+        ConfigError: no rows, missing columns, or a model without a card.
     """
 
     document: Mapping[str, Any]
@@ -42,7 +47,7 @@ class Candidate:
     cards: Mapping[str, ModelCard]
     report: pl.DataFrame
     pilot: pl.DataFrame
-    max_answer_tokens: int
+    sampling: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         for name, frame, columns in (("report", self.report, REPORT_COLUMNS), ("pilot", self.pilot, PILOT_COLUMNS)):
@@ -54,43 +59,63 @@ class Candidate:
                 )
         if unknown := sorted(set(self.policy.models) - set(self.cards)):
             raise ConfigError(
-                f"there is no card for {', '.join(unknown)}, which the policy may choose; give cards for all of its models: "
-                "name them in lab.yaml as in the recording"
+                f"there is no card for {', '.join(unknown)}, which the policy may choose; the Outcomes were not recorded here, "
+                "so name these models in a lab.yaml and give it with --lab"
             )
 
-    def save(self, folder: Path) -> None:
-        """Write the candidate to a folder, each file whole or not at all."""
-        write_json(folder / "sweep.json", dict(self.document))
-        cards = {name: _plain(card) for name, card in self.cards.items()}
-        write_json(folder / "cards.json", {"cards": cards, "max_answer_tokens": self.max_answer_tokens})
-        self.policy.save(folder / "policy")
-        for name, frame in (("report", self.report), ("pilot", self.pilot)):
-            with replacing(folder / f"{name}.parquet") as beside:
-                frame.write_parquet(beside, compression="zstd")
+    @property
+    def max_answer_tokens(self) -> int:
+        """Most tokens of an answer while recording."""
+        return int(self.sampling.get("max_tokens") or DEFAULT_MAX_TOKENS)
 
     @classmethod
-    def load(cls, folder: Path) -> Candidate:
-        """The candidate in a folder.
+    def from_sweep(
+        cls, result: SweepResult, manifest: Mapping[str, Any], cards: Mapping[str, ModelCard] | None = None
+    ) -> Candidate:
+        """A candidate of a finished sweep.
+
+        Args:
+            result: the sweep.
+            manifest: of its Outcomes (`outcomes.manifest.to_dict()`).
+            cards: cards to use instead of, or beside, the manifest's.
+        """
+        return cls(
+            document=result.document,
+            policy=result.policy,
+            cards=_cards(manifest, cards),
+            report=result.report,
+            pilot=result.pilot,
+            sampling=manifest.get("sampling", {}),
+        )
+
+    @classmethod
+    def load(cls, folder: Path, cards: Mapping[str, ModelCard] | None = None) -> Candidate:
+        """The candidate that `workbench.tracking.log_sweep` stored.
 
         Raises:
             ConfigError: no candidate there.
             StoreError: it is damaged.
         """
-        settings = read_json(folder / "cards.json", "release candidate")
-        cards = {name: parse(ModelCard, card, f"card of {name}") for name, card in settings["cards"].items()}
+        document = read_json(folder / "sweep.json", "sweep result")
+        path = folder / "manifest.json"
+        manifest = read_json(path, "manifest") if path.exists() else {}
         return cls(
-            document=read_json(folder / "sweep.json", "sweep result"),
+            document=document,
             policy=load_policy(folder / "policy"),
-            cards=cards,
+            cards=_cards(manifest, cards),
             report=read_rows(folder / "report.parquet"),
             pilot=read_rows(folder / "pilot.parquet"),
-            max_answer_tokens=settings["max_answer_tokens"],
+            sampling=manifest.get("sampling", {}),
         )
 
 
-def _plain(card: ModelCard) -> dict[str, Any]:
-    data = card.model_dump(mode="json")
-    return {**data, "capabilities": sorted(data["capabilities"])}
+def _cards(manifest: Mapping[str, Any], given: Mapping[str, ModelCard] | None) -> dict[str, ModelCard]:
+    recorded = {
+        name: parse(ModelCard, model["card"], f"card of {name} in the manifest")
+        for name, model in manifest.get("models", {}).items()
+        if model.get("card")
+    }
+    return {**recorded, **(given or {})}
 
 
 def read_rows(path: Path) -> pl.DataFrame:

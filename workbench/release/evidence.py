@@ -69,6 +69,7 @@ class Evidence:
         chosen: the sweep's chosen policy, as its document states it.
         verdict: "route" or "do_not_route".
         because: the sweep's reason, a sentence.
+        sampling: how the answers behind the claims were drawn.
         provenance: version, commit, hardware, date; see `workbench.tracking.provenance`.
         schema_version: version of this layout.
     """
@@ -77,6 +78,7 @@ class Evidence:
     chosen: dict[str, Any] = field(default_factory=dict)
     verdict: str = ""
     because: str = ""
+    sampling: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 

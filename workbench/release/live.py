@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -71,12 +71,16 @@ class LiveServer:
                 "give the URL that `workbench serve` prints"
             )
 
-    async def ask(self, messages: list[dict[str, str]], task: str | None, max_tokens: int | None) -> Reply:
-        """One question, never answered from a cache. A rate limit is waited for; the wait is not latency."""
+    async def ask(self, messages: list[dict[str, str]], task: str | None, sampling: Mapping[str, Any]) -> Reply:
+        """One question, never answered from a cache. A rate limit is waited for; the wait is not latency.
+
+        Args:
+            messages: the chat.
+            task: kind of task; None when unknown.
+            sampling: further fields of the body.
+        """
         headers = {"x-workbench-no-cache": "1", **({"x-workbench-task": task} if task else {})}
-        body: dict[str, Any] = {"messages": messages, "model": "auto"}
-        if max_tokens is not None:
-            body["max_tokens"] = max_tokens
+        body = {"messages": messages, "model": "auto", **sampling}
         for _ in range(MAX_RETRIES):
             start_s = self._clock.monotonic_s()
             try:
@@ -151,8 +155,6 @@ def served(release: Path, *, ready_within_s: float = 180.0) -> Iterator[str]:
 
 
 def _url_of(process: subprocess.Popen[str], complaints: Any, ready_within_s: float) -> str:
-    import json
-
     late = threading.Timer(ready_within_s, process.kill)
     late.start()
     try:
@@ -177,14 +179,3 @@ def _stop(process: subprocess.Popen[str]) -> None:
         process.wait()
     if process.stdout:
         process.stdout.close()
-
-
-async def gather_bounded(jobs: list[Any], concurrency: int) -> list[Any]:
-    """Results of coroutine functions in their order, at most `concurrency` of them at a time."""
-    gate = asyncio.Semaphore(concurrency)
-
-    async def through(job: Any) -> Any:
-        async with gate:
-            return await job()
-
-    return list(await asyncio.gather(*(through(job) for job in jobs)))

@@ -1,8 +1,21 @@
 """MLflow: where sweeps, releases and their provenance are kept. MLflow itself is imported on first use."""
 
+from workbench.tracking.figures import frontier_figure, heat_figure
+from workbench.tracking.logged import log_sweep, sweep_folder
 from workbench.tracking.provenance import provenance
 from workbench.tracking.registry import champion, register_release
 from workbench.tracking.store import Tracking, init
 from workbench.tracking.traces import assert_traces_complete
 
-__all__ = ["Tracking", "assert_traces_complete", "champion", "init", "provenance", "register_release"]
+__all__ = [
+    "Tracking",
+    "assert_traces_complete",
+    "champion",
+    "frontier_figure",
+    "heat_figure",
+    "init",
+    "log_sweep",
+    "provenance",
+    "register_release",
+    "sweep_folder",
+]

@@ -10,7 +10,8 @@ from workbench.core import (
     StoreError,
     Unavailable,
 )
-from workbench.gateway.failures import failure_of, too_large, unauthorised
+from workbench.gateway.failures import failure_of, too_large
+from workbench.orchestration import DeadlinePassed
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from workbench.gateway.failures import failure_of, too_large, unauthorised
     [
         (ConfigError("bad field"), 400, "invalid_request"),
         (ContextOverflow(model="tiny", prompt_tokens=900, context_window=512), 400, "context_length_exceeded"),
-        (unauthorised(), 401, "invalid_api_key"),
+        (Blocked("no API key", guard="identity"), 401, "invalid_api_key"),
         (Blocked("a phrase", guard="phrases"), 403, "blocked"),
         (too_large(10), 413, "request_too_large"),
         (BudgetExceeded("slow down", scope="rate", retry_after_s=0.2), 429, "rate_limit_exceeded"),
@@ -35,6 +36,12 @@ def test_every_error_has_its_status_and_code(error, status, code):
     failure = failure_of(error)
     assert (failure.status, failure.code) == (status, code)
     assert set(failure.to_json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_passed_deadline_is_a_gateway_timeout():
+    late = Unavailable("no answer within 2 s", model="tiny")
+    late.__cause__ = DeadlinePassed()
+    assert failure_of(late).status == 504
 
 
 def test_waiting_is_told_in_whole_seconds_and_never_as_zero():

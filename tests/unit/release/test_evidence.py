@@ -10,7 +10,7 @@ SCORE = Claim("score", 0.5, (0.4, 0.6), 100, "paired bootstrap", "score", "hash"
 
 
 def test_evidence_reads_back_as_it_was_written(tmp_path):
-    evidence = Evidence((SCORE,), {"policy": "knn"}, "route", "it pays", {"version": "0.1.0"})
+    evidence = Evidence((SCORE,), {"policy": "knn"}, "route", "it pays", provenance={"version": "0.1.0"})
     evidence.save(tmp_path / "evidence.json")
     assert Evidence.load(tmp_path / "evidence.json") == evidence
 
