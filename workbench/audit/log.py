@@ -129,12 +129,14 @@ class AuditLog:
             return 0, FIRST
         try:
             record = json.loads(line)
-            if record["v"] > VERSION:
-                raise StoreError(f"{self.path} was written by a newer version ({record['v']}); upgrade llm-workbench")
-            return record["seq"], sha256_json(record)
+            version, seq = int(record["v"]), int(record["seq"])
         except (ValueError, KeyError, TypeError) as exc:
             self._journal.close()
             raise StoreError(f"{self.path} does not end with an audit record; move it away or name another") from exc
+        if version > VERSION:
+            self._journal.close()
+            raise StoreError(f"{self.path} was written by a newer version ({version}); upgrade llm-workbench")
+        return seq, sha256_json(record)
 
 
 @dataclass(frozen=True, slots=True)
