@@ -68,7 +68,7 @@ class Lines:
         """Count, and say so when a line is due."""
         count, now_s = self._models[model], self._clock.monotonic_s()
         count.add(n, failed)
-        if now_s - count.said_s >= self._every_s:
+        if now_s - count.said_s >= self._every_s and not count.is_complete:
             count.said_s = now_s
             self._write(count.line(model, now_s))
 
@@ -85,6 +85,10 @@ class _Count:
     def add(self, n: int, failed: int) -> None:
         self.new += n
         self.failed += failed
+
+    @property
+    def is_complete(self) -> bool:
+        return self.before + self.new >= self.total
 
     def line(self, model: str, now_s: float) -> str:
         elapsed_s, done = now_s - self.start_s, self.before + self.new

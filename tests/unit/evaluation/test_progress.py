@@ -20,7 +20,6 @@ def test_a_line_every_few_seconds_with_rate_and_time_left():
         "tiny: 20 of 100 were recorded before",
         "tiny: 50 of 100, 3 failed, 5.0/s, 10 s left",
         "tiny: 100 of 100, 4 failed, 5.0/s, took 16 s",
-        "tiny: 100 of 100, 4 failed, 5.0/s, took 16 s",
     ]
 
 
