@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
@@ -102,21 +102,22 @@ def check_numbers(frame: pl.DataFrame) -> None:
     Raises:
         ConfigError: names column, value and rows.
     """
-    for name, kind in frame.schema.items():
-        if not kind.is_numeric():
-            continue
-        value = pl.col(name)
-        bad = ~value.is_between(0, 1) if name == "score" else value < 0
-        if name == "logprob":
-            bad = value > 1e-6  # rounding of a certain answer may leave the sum a hair above 0
-        if kind.is_float():
-            bad = bad | value.is_nan() | value.is_infinite()
-        _refuse(frame.filter(bad), name)
+    checks = {name: _is_broken(name, kind) for name, kind in frame.schema.items() if kind.is_numeric()}
+    found = frame.select(check.any().alias(name) for name, check in checks.items())
+    for name, check in checks.items():
+        if found[name][0]:
+            _refuse(frame.filter(check), name)
 
 
-def _refuse(offenders: pl.DataFrame, column: str) -> None:
-    if not offenders.height:
-        return
+def _is_broken(name: str, kind: Any) -> pl.Expr:
+    value = pl.col(name)
+    broken = ~value.is_between(0, 1) if name == "score" else value < 0
+    if name == "logprob":
+        broken = value > 1e-6  # rounding of a certain answer may leave the sum a hair above 0
+    return broken | value.is_nan() | value.is_infinite() if kind.is_float() else broken
+
+
+def _refuse(offenders: pl.DataFrame, column: str) -> NoReturn:
     allowed = {"score": "between 0 and 1", "logprob": "at most 0"}.get(column, "finite and not negative")
     rows = [f"{prompt} {model} = {value}" for prompt, model, value in offenders["prompt_id", "model", column].rows()]
     raise ConfigError(f"{column} must be {allowed}, or null where unknown; found {named(rows)}")
