@@ -50,7 +50,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """Uvicorn that says when it is ready and ends quietly: by default it raises a caught Ctrl-C or SIGTERM once more."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
@@ -93,6 +93,6 @@ def serve(app: Any, listener: socket.socket, *, ready: Callable[[], None] = lamb
         server_header=False,
         lifespan="on",
     )
-    server = _Server(config, ready)
+    server = QuietServer(config, ready)
     with listener, contextlib.suppress(KeyboardInterrupt):
         asyncio.run(server.serve(sockets=[listener]))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workbench.release.evidence import Claim, Evidence
     from workbench.release.latency import PilotConfig
     from workbench.release.release import Release, create_release, stack_config
-    from workbench.release.verify import VerifyConfig, verify
+    from workbench.release.verification import VerifyConfig, verify
 
 _HOMES = {
     "Candidate": "candidate",
@@ -23,10 +23,10 @@ _HOMES = {
     "PilotConfig": "latency",
     "Release": "release",
     "Verification": "checks",
-    "VerifyConfig": "verify",
+    "VerifyConfig": "verification",
     "create_release": "release",
     "stack_config": "release",
-    "verify": "verify",
+    "verify": "verification",
 }
 
 __all__ = [

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from workbench.core import Clock, ConfigError, Message, Request, Sampling, StoreError, SystemClock
 from workbench.core.files import replacing
 from workbench.core.hashing import sha256_json
+from workbench.evaluation.recorder import run_anywhere
 from workbench.release.candidate import PILOT_COLUMNS, REPORT_COLUMNS, Candidate, messages_of, read_rows
 from workbench.release.claims import money_and_score_claims
 from workbench.release.evidence import Claim, Evidence
 from workbench.release.folder import building, check_seal
 from workbench.release.latency import PilotConfig, latency_claim
 from workbench.release.pilot import Progress, run_pilot
-from workbench.release.running import to_the_end
 from workbench.routing import FixedPolicy
 from workbench.stack import Stack, StackConfig
 from workbench.stack.promises import is_local
@@ -108,7 +108,7 @@ def create_release(
         candidate.policy.save(folder / POLICY)
         _write_rows(candidate.report.select(REPORT_COLUMNS), folder / REPORT)
         _write_rows(candidate.pilot.select(PILOT_COLUMNS), folder / PILOT)
-        blocks = to_the_end(_measured(config, folder, candidate, pilot, models, clock, progress))
+        blocks = run_anywhere(_measured(config, folder, candidate, pilot, models, clock, progress))
         pilot_hash = sha256_json(candidate.pilot["prompt_id"].to_list())
         latency = latency_claim(blocks, pilot, data_hash=pilot_hash, run_id=run_id)
         _evidence(candidate, latency, run_id).save(folder / EVIDENCE)

@@ -12,11 +12,11 @@ from typing import Any
 
 from workbench.core import Clock, ConfigError, SystemClock
 from workbench.evaluation.graders import GraderSpec, grade
+from workbench.evaluation.recorder import run_anywhere
 from workbench.release.candidate import messages_of
 from workbench.release.checks import LiveAnswer, Verification, judge
 from workbench.release.live import LiveServer, Reply, connected, served
 from workbench.release.release import Release
-from workbench.release.running import to_the_end
 
 Progress = Callable[[int, int], None]
 
@@ -68,7 +68,7 @@ def verify(
     config, clock = config or VerifyConfig(), clock or SystemClock()
     key = api_key or _first_key(release)
     with contextlib.nullcontext(url) if url else served(release.folder) as address:
-        answers = to_the_end(_ask_all(release, address, key, config, clock, progress))
+        answers = run_anywhere(_ask_all(release, address, key, config, clock, progress))
     return judge(release.evidence, answers)
 
 
