@@ -91,7 +91,7 @@ class ComposeConfig(Strict):
     by_task: Annotated[dict[str, TemplateConfig], Field(description="task → template")] = {}
     max_answer_tokens: Annotated[
         int, Field(gt=0, description="most tokens of an answer, whatever the request says")
-    ] = 512
+    ] = 128
 
 
 class AnswerConfig(Strict):
