@@ -6,6 +6,7 @@ Small models are slower and less repeatable with more threads.
 import os
 
 import pytest
+from hypothesis import settings
 
 for name, value in {
     "HF_HUB_OFFLINE": "1",
@@ -20,6 +21,9 @@ for name, value in {
     "MPLBACKEND": "agg",
 }.items():
     os.environ.setdefault(name, value)
+
+settings.register_profile("workbench", deadline=None)  # a busy machine must not fail a property
+settings.load_profile("workbench")
 
 MAY_SKIP = {"gpu", "paid", "data"}
 
