@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -74,7 +74,7 @@ class _End:
     """Marks the end of an iteration in a queue."""
 
 
-async def each_in_time(items: AsyncIterator[T], deadline: Deadline) -> AsyncIterator[T]:
+async def each_in_time(items: AsyncIterator[T], deadline: Deadline) -> AsyncGenerator[T, None]:
     """The items as they come. The whole iteration runs in one task of its own, which ends when this one is closed.
 
     Raises:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,7 +138,7 @@ class Stack:
             raise
         return await self._end(journey, completion)
 
-    async def stream(self, request: Request, api_key: str | None = None) -> AsyncIterator[StreamPiece]:
+    async def stream(self, request: Request, api_key: str | None = None) -> AsyncGenerator[StreamPiece, None]:
         """The same answer in pieces, each released by the output guards; the last piece carries the Response.
 
         A pattern of several models, and a guard that needs the whole answer, release the text at the end.
@@ -155,10 +156,11 @@ class Stack:
                 yield StreamPiece(completion.text)
             else:
                 parts: list[str] = []
-                async for text in self._make_streaming(journey, parts):
-                    if journey.ttft_s is None:
-                        journey.ttft_s = self._since(journey)
-                    yield StreamPiece(text)
+                async with aclosing(self._make_streaming(journey, parts)) as texts:
+                    async for text in texts:
+                        if journey.ttft_s is None:
+                            journey.ttft_s = self._since(journey)
+                        yield StreamPiece(text)
                 completion = self._finished_stream(journey, "".join(parts))
         except BaseException as exc:
             await self._end_early(journey, exc)
@@ -214,22 +216,21 @@ class Stack:
             journey.is_flying = False
             self._settle.settle_spending(journey)
 
-    async def _make_streaming(self, journey: Journey, parts: list[str]) -> AsyncIterator[str]:
+    async def _make_streaming(self, journey: Journey, parts: list[str]) -> AsyncGenerator[str, None]:
         """Choose, compose, answer and check in one: released text, also noted in `parts`."""
         self._prepare(journey)
         release = self._check.release(journey.request)
         with journey.trace.step("answer", self._clock) as step:
-            deltas = self._answer.stream(journey)
             try:
-                async for delta in deltas:
-                    text = release.feed(delta.text)
-                    if text:
-                        parts.append(text)
-                        yield text
-                    if release.is_blocked:
-                        break
+                async with aclosing(self._answer.stream(journey)) as deltas:
+                    async for delta in deltas:
+                        text = release.feed(delta.text)
+                        if text:
+                            parts.append(text)
+                            yield text
+                        if release.is_blocked:
+                            break
             finally:
-                await deltas.aclose()  # type: ignore[attr-defined]
                 step.because = _with_failures(f"{journey.model}, streamed", journey)
         with journey.trace.step("check", self._clock) as step:
             rest, verdicts = await release.finish()

@@ -182,6 +182,8 @@ async def test_a_listener_who_leaves_is_settled(lab):
     await stream.aclose()
     await stack.close()
     assert lab.records()[0]["outcome"] == "cancelled"
+    assert lab.records()[0]["cost_usd"] is None
+    assert stack._admit.budget.left("public", "s") == 900 - (3 + 128), "what the model had done is not known"
     assert stack._admit.budget._accounts["public", "s"].reserved == 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 from workbench.core import Completion, Delta, ModelError, Request, Unavailable
 from workbench.economics import HardwareProfile, priced
@@ -55,7 +56,7 @@ class Answering:
         journey.degraded |= answered.degraded
         return answered
 
-    async def stream(self, journey: Journey) -> AsyncIterator[Delta]:
+    async def stream(self, journey: Journey) -> AsyncGenerator[Delta, None]:
         """The chosen model's answer in pieces; a fallback steps in as long as no text has come.
 
         Raises:
@@ -67,9 +68,10 @@ class Answering:
             _note_fallback(journey, errors, name)
             has_text = False
             try:
-                async for delta in self._stream_one(journey, deadline, name):
-                    has_text |= bool(delta.text)
-                    yield delta
+                async with aclosing(self._stream_one(journey, deadline, name)) as deltas:
+                    async for delta in deltas:
+                        has_text |= bool(delta.text)
+                        yield delta
             except ModelError as exc:
                 errors.append(exc)
                 journey.failures.append(str(exc))
@@ -106,24 +108,23 @@ class Answering:
             raise
         return self._paid(journey, completion)
 
-    async def _stream_one(self, journey: Journey, deadline: Deadline, name: str) -> AsyncIterator[Delta]:
+    async def _stream_one(self, journey: Journey, deadline: Deadline, name: str) -> AsyncGenerator[Delta, None]:
         composed = self._composer.for_model(journey.request, name)
         is_complete = False
-        pieces = each_in_time(self._models[name].stream(composed.request), deadline)
         try:
-            async for delta in pieces:
-                if delta.completion is None:
-                    yield delta
-                else:
-                    is_complete = True
-                    yield Delta(delta.text, self._paid(journey, delta.completion))
+            async with aclosing(each_in_time(self._models[name].stream(composed.request), deadline)) as pieces:
+                async for delta in pieces:
+                    if delta.completion is None:
+                        yield delta
+                    else:
+                        is_complete = True
+                        yield Delta(delta.text, self._paid(journey, delta.completion))
         except DeadlinePassed as exc:
             raise self._late(name) from exc
         except ModelError:
             is_complete = True  # it failed; nothing is owed for what never came
             raise
         finally:
-            await pieces.aclose()  # type: ignore[attr-defined]
             if not is_complete:
                 journey.n_unknown += 1
 
