@@ -58,12 +58,14 @@ class QuietServer(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
         await super().startup(sockets)
         if self.started:
             self._ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the server, once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
