@@ -27,8 +27,9 @@ def visible_part(text: str, stops: Sequence[str]) -> str:
     """
     if any(stop in text for stop in stops):
         return cut_at_stop(text, stops)
-    held = max((_overlap(text, stop) for stop in stops), default=0)
-    return text[: len(text) - held].rstrip(HALF_CHARACTER).lstrip()
+    whole = text.rstrip(HALF_CHARACTER)
+    held = max((_overlap(whole, stop) for stop in stops), default=0)
+    return whole[: len(whole) - held].lstrip()
 
 
 def _overlap(text: str, stop: str) -> int:
