@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
 
-from workbench.core import ConfigError
+from workbench.core import ConfigError, StoreError
+from workbench.core.files import replacing
 from workbench.core.naming import did_you_mean
 
 SHOWN = 3  # offenders named in a message
@@ -121,6 +123,19 @@ def _refuse(offenders: pl.DataFrame, column: str) -> NoReturn:
     allowed = {"score": "between 0 and 1", "logprob": "at most 0"}.get(column, "finite and not negative")
     rows = [f"{prompt} {model} = {value}" for prompt, model, value in offenders["prompt_id", "model", column].rows()]
     raise ConfigError(f"{column} must be {allowed}, or null where unknown; found {named(rows)}")
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a frame, whole or not at all.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written; a file that was there is kept.
+    """
+    with replacing(path) as beside:
+        try:
+            frame.write_parquet(beside, compression="zstd")
+        except pl.exceptions.PolarsError as exc:  # how a full disk arrives
+            raise StoreError(f"cannot write {path}: {exc}; the previous file is untouched") from exc
 
 
 def frame_hash(*frames: pl.DataFrame) -> str:

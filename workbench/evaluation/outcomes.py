@@ -23,8 +23,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from workbench.core import ConfigError, StoreError
-from workbench.core.files import read_json, replacing, write_json
-from workbench.evaluation.frames import check_cells, check_numbers, check_prompts, conform, frame_hash
+from workbench.core.files import read_json, write_json
+from workbench.evaluation.frames import check_cells, check_numbers, check_prompts, conform, frame_hash, write_parquet
 from workbench.evaluation.manifest import Manifest
 
 SCHEMA: Mapping[str, Any] = MappingProxyType(
@@ -179,8 +179,7 @@ class Outcomes:
             StoreError: the disk is full or the folder cannot be written; files that were there are kept.
         """
         for name, frame in (("prompts.parquet", self.prompts), ("outcomes.parquet", self.frame)):
-            with replacing(folder / name) as beside:
-                _write_parquet(frame, beside)
+            write_parquet(frame, folder / name)
         write_json(folder / "manifest.json", self.manifest.stamped(self.data_hash).to_dict())
 
     @classmethod
@@ -202,13 +201,6 @@ class Outcomes:
                 f"{manifest.data_hash[:12]}): a file was changed or copied from elsewhere; record or import again"
             )
         return outcomes
-
-
-def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    try:
-        frame.write_parquet(path, compression="zstd")
-    except pl.exceptions.PolarsError as exc:  # a full disk arrives as ComputeError on some versions
-        raise StoreError(f"cannot write {path.parent}: {exc}; free space or choose another folder") from exc
 
 
 def _check_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core import ConfigError, MissingExtra, Request, Sampling
-from workbench.core.files import replacing, write_text
+from workbench.core.files import write_text
 from workbench.core.hashing import sha256_json
 from workbench.core.naming import did_you_mean
 from workbench.evaluation.graders.registry import GraderSpec
@@ -159,8 +159,9 @@ class Suite:
     def write(self, path: Path) -> None:
         """Write the suite as .jsonl or .parquet, whole or not at all."""
         if path.suffix == ".parquet":
-            with replacing(path) as beside:
-                self.table().write_parquet(beside)
+            from workbench.evaluation.frames import write_parquet
+
+            write_parquet(self.table(), path)
         elif path.suffix == ".jsonl":
             rows = (item.to_record() for item in self.items)
             lines = ({key: value for key, value in row.items() if value is not None} for row in rows)

@@ -128,3 +128,18 @@ def test_a_table_with_missing_columns_is_refused(tmp_path: Path):
     ROWS.write_parquet(tmp_path / "outcomes.parquet")
     with pytest.raises(StoreError, match="lacks the columns task, difficulty"):
         Outcomes.read(tmp_path)
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path: Path, monkeypatch):
+    outcomes().write(tmp_path)
+    before = (tmp_path / "outcomes.parquet").read_bytes()
+
+    def full(self, path, **_):
+        Path(path).write_bytes(b"PAR1")
+        raise pl.exceptions.ComputeError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    with pytest.raises(StoreError, match=r"No space left on device.*previous file is untouched"):
+        outcomes(ROWS[:2]).write(tmp_path)
+    assert (tmp_path / "outcomes.parquet").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "outcomes.parquet", "prompts.parquet"]
