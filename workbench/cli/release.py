@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.output import print_json, print_table, stderr
+from workbench.cli.output import counter, print_json, print_table, stderr
 
 if TYPE_CHECKING:
     from workbench.release import Release
@@ -46,11 +46,7 @@ def create(
     with stderr.status("reading the sweep"):
         folder = sweep_folder(sweep_run, tracking)
         candidate = Candidate.load(folder, load_lab(lab).models if lab else None)
-    with stderr.status("measuring latency") as status:
-
-        def progress(done: int, total: int) -> None:
-            status.update(f"measuring latency: {done} of {total} requests")
-
+    with counter("latency pilot") as progress:
         release = create_release(candidate, out, name=name, run_id=sweep_run, replace=replace, progress=progress)
     version = register_release(out, name, sweep_run, tracking) if register_it else None
     document = {**_document(release), "version": version}

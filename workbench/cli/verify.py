@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.output import print_json, print_table, stderr
+from workbench.cli.output import counter, print_json, print_table
 
 if TYPE_CHECKING:
     from workbench.release import Verification
@@ -42,12 +42,8 @@ def verify(
     from workbench.release import verify as run_verify
 
     loaded = load_release(release)
-    with stderr.status("starting the server" if url is None else f"asking {url}") as status:
-
-        def progress(done: int, total: int) -> None:
-            status.update(f"verifying: {done} of {total} requests")
-
-        config = VerifyConfig(limit=limit, concurrency=concurrency)
+    config = VerifyConfig(limit=limit, concurrency=concurrency)
+    with counter("live requests") as progress:
         verification = run_verify(loaded, url=url, config=config, progress=progress)
     if as_json:
         print_json(verification.to_json())
