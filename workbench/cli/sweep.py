@@ -87,15 +87,13 @@ def _costs(options: list[str]) -> dict[str, float] | None:
 
 def _log(result: SweepResult, outcomes: Path) -> str | None:
     """The tracking run; None, with a line on stderr, where tracking is not installed."""
+    from workbench.tracking import log_sweep
+
     try:
-        from workbench.tracking import log_sweep
-    except ImportError:
-        stderr.print(
-            "not logged: tracking needs pip install 'llm-workbench[tracking]' (or pass --no-track)", style="dim"
-        )
+        return log_sweep(result, outcomes_path=outcomes)
+    except ModuleNotFoundError as exc:
+        stderr.print(f"not logged: {exc.name} is missing; pip install 'llm-workbench[tracking]', or pass --no-track")
         return None
-    run_id: str = log_sweep(result, outcomes_path=outcomes)
-    return run_id
 
 
 def _print_tables(document: dict[str, Any]) -> None:

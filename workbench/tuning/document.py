@@ -23,6 +23,8 @@ from workbench.tuning.result import Band, SweepResult
 from workbench.tuning.selection import RULE, Replay
 from workbench.tuning.sweeps import SweepState
 
+TRIVIAL = {"prompt-length": "prompt length", "task-mean": "task label"}
+"""Predictors that stand among the baselines: kind → name of the line."""
 BAND_DRAWS = 400
 BAND_POINTS = 120
 
@@ -86,8 +88,16 @@ def _baselines(state: SweepState) -> list[Baseline]:
     lines.append(single(report, cheapest, f"cheapest ({names[cheapest]})"))
     lines.append(single(report, state.single, f"best single ({names[state.single]})"))
     lines.append(random_mix(report, counts / len(report)))
+    lines += [_as_baseline(state, kind, name) for kind, name in TRIVIAL.items() if kind in state.report]
     corrected = corrected_oracle(report)
     return [*lines, *([corrected] if corrected is not None else []), oracle(report)]
+
+
+def _as_baseline(state: SweepState, kind: str, name: str) -> Baseline:
+    """A trivial predictor at its own chosen threshold."""
+    replay = state.report[kind]
+    choice, rows = replay.choices_at(state.picks[kind].threshold), np.arange(len(replay.matrix))
+    return Baseline(name, replay.matrix.score[rows, choice], replay.matrix.cost_usd[rows, choice])
 
 
 def _baseline_json(baseline: Baseline, state: SweepState) -> dict[str, Any]:
@@ -158,8 +168,8 @@ def _saving(difference: Measured, single_cost: float) -> dict[str, float | list[
     """Saved share of the best single model's cost; None when that is free."""
     if single_cost <= 0:
         return None
-    low, high = (-end / single_cost for end in reversed(difference.ci))
-    return {"share": -difference.mean / single_cost, "ci": [low, high]}
+    low, high = (-end / single_cost + 0.0 for end in reversed(difference.ci))
+    return {"share": -difference.mean / single_cost + 0.0, "ci": [low, high]}
 
 
 def _chosen_json(state: SweepState) -> dict[str, Any]:

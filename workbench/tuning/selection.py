@@ -141,8 +141,16 @@ def _cheapest(replays: dict[str, Replay], within: dict[str, IntArray] | None = N
     return min(picks, key=lambda p: (p.cost_usd, -p.score))
 
 
+def trivial_predictors(tasks: Sequence[str | None]) -> tuple[str, ...]:
+    """The baselines that predict: prompt length, and the task label where there are labels."""
+    return ("prompt-length", "task-mean") if _has_tasks(tasks) else ("prompt-length",)
+
+
 def default_predictors(tasks: Sequence[str | None]) -> tuple[str, ...]:
     """The predictors of a sweep that names none; those that read the task label only where there are labels."""
-    named = len({task for task in tasks if task is not None})
-    by_task = ("task-mean", "ridge-task") if named > 1 else ()
-    return ("prompt-length", *by_task, "knn", "ridge", "blend")
+    by_task = ("ridge-task",) if _has_tasks(tasks) else ()
+    return (*trivial_predictors(tasks), *by_task, "knn", "ridge", "blend")
+
+
+def _has_tasks(tasks: Sequence[str | None]) -> bool:
+    return len({task for task in tasks if task is not None}) > 1

@@ -18,7 +18,15 @@ from workbench.tuning.baselines import best_single
 from workbench.tuning.evidence import DEFAULT_MARGIN, Comparison, SweepVerdict, compare, judge
 from workbench.tuning.matrix import OutcomeMatrix
 from workbench.tuning.result import SweepResult
-from workbench.tuning.selection import Pick, Replay, SweptObjective, default_predictors, pick, swept_objective
+from workbench.tuning.selection import (
+    Pick,
+    Replay,
+    SweptObjective,
+    default_predictors,
+    pick,
+    swept_objective,
+    trivial_predictors,
+)
 from workbench.tuning.split import Split, three_way_split
 
 Progress = Callable[[str], None]
@@ -31,7 +39,8 @@ class SweepConfig:
 
     Args:
         objective: "cost-aware" (λ is swept) or "capability" (the quality floor is swept).
-        predictors: names to compare; empty takes the default set.
+        predictors: names that may be chosen; empty takes the default set. The trivial ones (prompt length, task label) are swept
+            in any case, as baselines.
         embedder: "static" (quick, sees wording) or "minilm" (sees meaning); or an Embedder.
         seed: of the split and the resampling.
         n_bootstrap: resamples behind each interval; 2000 keep the ends steady to a few percent of the width.
@@ -134,7 +143,7 @@ def sweep_state(matrix: OutcomeMatrix, config: SweepConfig, progress: Progress) 
     on_choose = {name: pair[0] for name, pair in replays.items()}
     on_report = {name: pair[1] for name, pair in replays.items()}
     picks = {name: pick({name: replay}, single) for name, replay in on_choose.items()}
-    chosen = pick(on_choose, single)
+    chosen = pick({name: on_choose[name] for name in _candidates(matrix, config)}, single)
     progress(f"resampling {len(report)} report prompts {config.n_bootstrap} times")
     found = {name: _compared(on_report[name], picks[name], single, config) for name in picks if picks[name] != chosen}
     found = {**found, chosen.name: _compared(on_report[chosen.name], chosen, single, config)}
@@ -158,7 +167,8 @@ def _replays(
     progress: Progress,
 ) -> Iterator[tuple[str, tuple[Replay, Replay]]]:
     tune, choose, report = parts
-    kinds = config.predictors or default_predictors(matrix.queries.tasks)
+    candidates = _candidates(matrix, config)
+    kinds = (*candidates, *(kind for kind in trivial_predictors(matrix.queries.tasks) if kind not in candidates))
     embedder: Embedder | None = None
     if set(kinds) & EMBEDDING_KINDS:
         progress(f"embedding {len(matrix)} prompts")
@@ -167,6 +177,11 @@ def _replays(
         progress(f"fitting {kind} on {len(tune)} prompts")
         predictor = make_predictor(kind, embedder).fit(tune.queries, tune.score, tune.cost_usd, tune.latency_s)
         yield kind, (Replay(choose, predictor, objective), Replay(report, predictor, objective))
+
+
+def _candidates(matrix: OutcomeMatrix, config: SweepConfig) -> tuple[str, ...]:
+    """The predictors that may be chosen."""
+    return config.predictors or default_predictors(matrix.queries.tasks)
 
 
 def _embedder(embedder: str | Embedder) -> Embedder:

@@ -107,6 +107,13 @@ def test_one_model_cannot_be_compared(make_outcomes, models):
         sweep(make_outcomes(np.ones((100, models)), [[1.0]] * 100))
 
 
+def test_trivial_baselines_stand_in_every_table_but_are_not_chosen_unasked(specialists):
+    document = sweep(specialists, predictors=("constant",), n_bootstrap=200).document
+    assert {"prompt length", "task label", "random at the same mix", "oracle"} <= set(document["baselines"])
+    assert document["chosen"]["policy"] == "constant"
+    assert document["baselines"]["task label"]["score"] > document["chosen"]["score"]
+
+
 def test_bad_settings_are_refused_before_any_work(make_outcomes):
     with pytest.raises(ConfigError, match="did you mean 'ridge'"):
         SweepConfig(predictors=("rigde",))

@@ -48,15 +48,14 @@ class RidgeQuality:
         self.tasks = TaskMeanQuality().fit(queries, quality).means if self.with_tasks else None
         base = self._base(queries, quality.mean(axis=0))
         level, differences = level_and_differences(quality - base)
-        features, folds = self._features(queries), folds_of(queries)
-        parts = {}
-        for name, target in (("level", level), ("differences", differences)):
-            self.penalty[name] = _best_penalty(features, target, folds)
-            parts[name] = _solve(features, target, np.array([self.penalty[name]]))[0]
-        slopes = parts["level"].slope + parts["differences"].slope
+        features, target = self._features(queries), np.column_stack([level, differences])
+        best = _best_penalties(features, target, folds_of(queries))
+        self.penalty = {"level": best[0], "differences": best[1]}
+        line = _Spectrum.of(features, target).solved(np.array([best[0]] + [best[1]] * differences.shape[1]))
+        slopes = line.slope[:, :1] + line.slope[:, 1:]
         self.weights, self.weight_scale = grid_weights(slopes[:-1])
         self.length_weights = slopes[-1]
-        self.offset = parts["level"].intercept + parts["differences"].intercept
+        self.offset = line.intercept[0] + line.intercept[1:]
         if self.tasks is None:
             self.offset = self.offset + quality.mean(axis=0)
         return self
@@ -134,25 +133,44 @@ class _Line:
     slope: FloatArray
 
 
-def _solve(features: FloatArray, target: FloatArray, penalties: FloatArray) -> list[_Line]:
-    """The ridge solution for each relative penalty; the intercept is not penalised."""
-    centre, mean = features.mean(axis=0), target.mean(axis=0)
-    x = features - centre
-    values, basis = np.linalg.eigh(x.T @ x)
-    values = np.maximum(values, 0.0)
-    unit = max(float(values.mean()), np.finfo(np.float64).tiny)
-    moments = basis.T @ (x.T @ (target - mean))
-    slopes = [basis @ (moments / (values + penalty * unit)[:, None]) for penalty in penalties]
-    return [_Line(mean - centre @ slope, slope) for slope in slopes]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spectrum:
+    """Centred features decomposed once, so that every penalty of every target is a product; the intercept is not penalised."""
+
+    centre: FloatArray
+    mean: FloatArray
+    values: FloatArray
+    basis: FloatArray
+    moments: FloatArray
+
+    @classmethod
+    def of(cls, features: FloatArray, target: FloatArray) -> Self:
+        centre, mean = features.mean(axis=0), target.mean(axis=0)
+        x = features - centre
+        values, basis = np.linalg.eigh(x.T @ x)
+        return cls(centre, mean, np.maximum(values, 0.0), basis, basis.T @ (x.T @ (target - mean)))
+
+    def solved(self, penalties: FloatArray) -> _Line:
+        """The solution with one relative penalty a target column, or one for all."""
+        unit = max(float(self.values.mean()), np.finfo(np.float64).tiny)
+        slope = self.basis @ (self.moments / (self.values[:, None] + penalties * unit))
+        return _Line(self.mean - self.centre @ slope, slope)
 
 
-def _best_penalty(features: FloatArray, target: FloatArray, folds: IntArray) -> float:
-    """The penalty with the least cross-validated squared error; the largest one when there is too little to validate."""
-    errors = np.zeros(len(PENALTIES))
+def _best_penalties(features: FloatArray, target: FloatArray, folds: IntArray) -> tuple[float, float]:
+    """The penalties with the least cross-validated squared error, for the first target column and for the others together.
+
+    The largest one when there is too little to validate.
+    """
+    errors = np.zeros((len(PENALTIES), 2))
     for fold in range(FOLDS):
         held = folds == fold
         if not held.any() or held.all():
-            return float(PENALTIES[-1])
-        for index, line in enumerate(_solve(features[~held], target[~held], PENALTIES)):
-            errors[index] += float(((target[held] - line.intercept - features[held] @ line.slope) ** 2).sum())
-    return float(PENALTIES[errors.argmin()])
+            return float(PENALTIES[-1]), float(PENALTIES[-1])
+        spectrum = _Spectrum.of(features[~held], target[~held])
+        for index, penalty in enumerate(PENALTIES):
+            line = spectrum.solved(penalty)
+            squares = ((target[held] - line.intercept - features[held] @ line.slope) ** 2).sum(axis=0)
+            errors[index] += squares[0], squares[1:].sum()
+    level, differences = PENALTIES[errors.argmin(axis=0)].tolist()
+    return level, differences
