@@ -68,3 +68,13 @@ def test_every_dependency_has_its_reason():
     names = {re.match(r"[A-Za-z0-9._-]+", line)[0] for line in lines} - {"llm-workbench"}
     page = (ROOT / "docs" / "dependencies.md").read_text()
     assert not [name for name in sorted(names) if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w])", page)]
+
+
+def test_the_readme_shows_the_committed_quickstart():
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "tools/readme.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, "README.md differs from docs/results/quickstart.json: python tools/readme.py"

@@ -15,8 +15,6 @@ import workbench.cli
 from workbench import __version__
 from workbench.core import WorkbenchError
 
-NOT_VERBS = {"main", "output"}
-
 app = typer.Typer(
     name="workbench",
     help="Which model should handle which request, what it may cost, and is any of it worth it: answered from measurements.",
@@ -41,9 +39,10 @@ def _options(
 
 
 def _register_verbs() -> None:
-    for module in pkgutil.iter_modules(workbench.cli.__path__):
-        if module.name not in NOT_VERBS:
-            importlib.import_module(f"workbench.cli.{module.name}").register(app)
+    for found in pkgutil.iter_modules(workbench.cli.__path__):
+        register = getattr(importlib.import_module(f"workbench.cli.{found.name}"), "register", None)
+        if register is not None:
+            register(app)
 
 
 def main() -> None:

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 stderr = Console(stderr=True)
+EVERY_S = 5.0
+
+
+@contextlib.contextmanager
+def counter(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A `progress(done, total)` on standard error: a spinner on a terminal, a line every few seconds elsewhere."""
+    said_s = time.monotonic()
+
+    def line(done: int, total: int) -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= EVERY_S or done == total:
+            said_s = time.monotonic()
+            stderr.print(f"{what}: {done} of {total}", style="dim", highlight=False)
+
+    if not stderr.is_terminal:
+        yield line
+        return
+    with stderr.status(what) as status:
+        yield lambda done, total: status.update(f"{what}: {done} of {total}")
 
 
 def print_json(document: Any) -> None:
