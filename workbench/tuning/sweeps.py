@@ -45,7 +45,6 @@ class SweepConfig:
         seed: of the split and the resampling.
         n_bootstrap: resamples behind each interval; 2000 keep the ends steady to a few percent of the width.
         margin: score that a saving may cost at most to count as no worse.
-        costs: nominal USD an answer by model, instead of measured cost.
     """
 
     objective: str = "cost-aware"
@@ -54,7 +53,6 @@ class SweepConfig:
     seed: int = 0
     n_bootstrap: int = 2000
     margin: float = DEFAULT_MARGIN
-    costs: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         swept_objective(self.objective)
@@ -113,13 +111,14 @@ def sweep(
 
     Args:
         outcomes: recorded or imported.
-        objective, predictors, embedder, seed, n_bootstrap, margin, costs: see `SweepConfig`.
+        objective, predictors, embedder, seed, n_bootstrap, margin: see `SweepConfig`.
+        costs: nominal USD an answer by model, instead of measured cost.
         progress: called with a line at the beginning of each stage.
 
     Raises:
         ConfigError: fewer than two models, too few prompts, missing or impossible costs, unknown names.
     """
-    config = SweepConfig(objective, tuple(predictors), embedder, seed, n_bootstrap, margin, costs)
+    config = SweepConfig(objective, tuple(predictors), embedder, seed, n_bootstrap, margin)
     return sweep_matrix(OutcomeMatrix.from_outcomes(outcomes, costs), config, progress)
 
 
