@@ -264,3 +264,17 @@ def test_the_manifest_says_who_when_where(tmp_path: Path):
 
 async def test_recording_works_where_an_event_loop_runs_already(tmp_path: Path):
     assert len(record(SUITE, {"a": scripted("a", right)}, tmp_path).frame) == 10
+
+
+def test_prompts_keep_their_chat_and_their_grader(tmp_path: Path):
+    rows = [
+        {"id": "plain", "prompt": "1 + 1?", "answer": "2", "grader": "numeric"},
+        {"id": "chat", "system": "Be brief.", "prompt": "2 + 2?", "answer": "4"},
+    ]
+    suite = Suite.from_rows([("row", row) for row in rows], "two", grader="exact")
+    prompts = record(suite, {"a": scripted("a", right)}, tmp_path).prompts
+    assert dict(prompts.select("prompt_id", "grader").rows()) == {"plain": "numeric", "chat": "exact"}
+    assert [(chat is None, "Be brief." in (chat or "")) for chat in prompts["messages"]] == [
+        (False, True),
+        (True, False),
+    ]
