@@ -24,6 +24,7 @@ from workbench.core.files import write_json
 from workbench.evaluation import Outcomes, Suite, record
 from workbench.evaluation.plan import Load, RecordConfig, planned_batches, request_of
 from workbench.evaluation.statistics import clustered_mean
+from workbench.evaluation.weights import weights_hash
 from workbench.models import ModelCard, load_model
 
 RESULTS = Path(__file__).parent / "results" / "recording_throughput.json"
@@ -126,6 +127,7 @@ def report(options: argparse.Namespace, suite: Suite, pairs: list[dict]) -> None
     result = {
         **environment(),
         "settings": vars(options),
+        "weights_hash": weights_hash(ModelCard(kind="transformers", model=options.model)),
         "n_prompts": n,
         "formula": "geometric mean over turns of seconds(bare) / seconds(package); t interval on the logarithms, 95 %; "
         "best_turns: the quickest of each",
