@@ -11,7 +11,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from workbench.tuning import SweepResult
 
-COLUMNS = ("", "score", "95 %", "USD per million", "× best single", "ms")
+COLUMNS = ("", "score", "95 %", "USD / 1M", "× best", "ms")
+NARROWEST = 96
+"""Characters a line that the table needs; a pipe has no width of its own and gets these."""
 
 
 def rows_of(document: dict[str, Any]) -> list[list[list[str]]]:
@@ -24,7 +26,7 @@ def rows_of(document: dict[str, Any]) -> list[list[list[str]]]:
 
 def _row(name: str, line: dict[str, Any], single_cost: float) -> list[str]:
     low, high = line["score_ci"]
-    return [name, f"{line['score']:.3f}", f"{low:.3f} to {high:.3f}", *_money(line["cost_usd_per_1k"], single_cost), ""]
+    return [name, f"{line['score']:.3f}", f"{low:.3f}–{high:.3f}", *_money(line["cost_usd_per_1k"], single_cost), ""]
 
 
 def _money(usd_per_1k: float | None, single_cost: float) -> list[str]:
@@ -38,7 +40,7 @@ def _chosen_rows(document: dict[str, Any], single_cost: float) -> list[list[str]
     score, cost, latency = (checks.get(name) for name in ("score", "cost_usd_per_1k", "latency_s"))
     name = document["sweep"]["chosen"]["policy"] if document["sweep"]["verdict"] == "route" else "best single"
     predicted, live = [f"chosen ({name}), predicted"], [f"live, {document['verify']['n']} requests"]
-    predicted += [f"{score['predicted']:.3f}", "{:.3f} to {:.3f}".format(*score["ci"])] if score else ["–", "–"]
+    predicted += [f"{score['predicted']:.3f}", "{:.3f}–{:.3f}".format(*score["ci"])] if score else ["–", "–"]
     live += [f"{score['live']:.3f}", _inside(score)] if score else ["–", "–"]
     predicted += _money(cost["predicted"], single_cost) if cost else ["–", "–"]
     live += _money(cost["live"], single_cost) if cost else ["–", "–"]
@@ -81,6 +83,8 @@ def print_table_of(document: dict[str, Any]) -> None:
             table.add_row(*row)
         table.add_section()
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=NARROWEST)
     console.print(table)
     for line in closing_lines(document):
         console.print(line, highlight=False, soft_wrap=True)
