@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from workbench.core.files import replacing
 from workbench.core.hashing import sha256_text
 from workbench.embedding.embedder import Embedder
 
-SHARDS = 256
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""A file that is missing or damaged."""
 
 
 class CachedEmbedder:
@@ -53,9 +56,9 @@ class CachedEmbedder:
 
     def _read(self, path: Path) -> dict[str, NDArray[np.float32]]:
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 keys, vectors = stored["keys"].tolist(), stored["vectors"]
-        except Exception:  # missing or damaged (zip and npy parsing raise many kinds): an unreadable cache is empty
+        except UNREADABLE:
             return {}
         if vectors.ndim != 2 or vectors.shape != (len(keys), self.dim):
             return {}

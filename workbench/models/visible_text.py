@@ -8,14 +8,16 @@ HALF_CHARACTER = "\ufffd"
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:
-    """The text before the first stop text, without leading white space (chat templates leave some).
+    """The text before the stop text that was complete first, without leading white space (chat templates leave some).
+
+    The one that begins first would not do: a longer stop text may still turn out to have begun earlier, and what was shown stays.
 
     Example:
         >>> cut_at_stop(" 42\\nQ: next", ["\\nQ:"])
         '42'
     """
-    ends = [at for at in (text.find(stop) for stop in stops) if at >= 0]
-    return text[: min(ends)].lstrip() if ends else text.lstrip()
+    found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
+    return text[: min(found)[1]].lstrip() if found else text.lstrip()
 
 
 def visible_part(text: str, stops: Sequence[str]) -> str:

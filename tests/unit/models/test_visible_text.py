@@ -23,6 +23,10 @@ def test_half_a_character_is_held_back_until_it_is_whole():
     assert visible_part("café", []) == "café"
 
 
+def test_of_overlapping_stop_texts_the_one_complete_first_counts():
+    assert cut_at_stop("xyz and more", ["xyz", "y"]) == "x"
+
+
 @given(TEXT, STOPS, st.data())
 def test_what_was_shown_is_never_taken_back(text, stops, data):
     n_bytes = data.draw(st.integers(0, len(text.encode())))
