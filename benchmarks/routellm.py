@@ -73,10 +73,12 @@ def main() -> int:
     results: dict[str, Any] = {}
     curves: dict[str, dict[str, CallCurve]] = {}
     for name in options.sets.split(","):
-        matrix = OutcomeMatrix.from_outcomes(import_from("routellm", data, subset=name))
+        outcomes = import_from("routellm", data, subset=name)
+        matrix = OutcomeMatrix.from_outcomes(outcomes)
         say(f"{name}: {len(matrix)} prompts; embedding with {options.embedder}")
         known = EmbeddedTexts(embedder, matrix.queries.texts)
         results[name], curves[name] = analysed(name, matrix, known)
+        results[name]["notes"] = [*outcomes.manifest.notes, *matrix.notes]
     document = {**environment(), "embedder": embedder.fingerprint, "draws": DRAWS, "sets": results}
     write_json(TARGET / "routellm.json", document)
     write_text(TARGET / "routellm.md", as_markdown(document))
@@ -130,7 +132,6 @@ def analysed(name: str, matrix: OutcomeMatrix, embedder: Embedder) -> tuple[dict
     random = [apgr(call_curve(rng.random(len(matrix)), weak_score, strong_score)) for _ in range(RANDOM_RUNS)]
     return {
         "n": len(matrix),
-        "notes": list(matrix.notes),
         "weak": {"model": matrix.models[1 - strong], "score": float(weak_score.mean())},
         "strong": {"model": matrix.models[strong], "score": float(strong_score.mean())},
         "random": {"apgr": 0.5, "sd_between_draws": float(np.std(random))},
@@ -209,7 +210,7 @@ def _set_lines(name: str, found: dict[str, Any]) -> list[str]:
     lines += [f"| random (sd between draws {found['random']['sd_between_draws']:.3f}) | .500 | | .200 | .500 | .800 |"]
     for kind, row in found["five_fold"].items():
         label = f"{kind} (reads the subject)" if kind in NEEDS_LABEL else kind
-        lines.append(_row(f"{label}, five-fold", row))
+        lines.append(_row(label if kind.startswith("oracle") else f"{label}, five-fold", row))
     for kind, row in found["unseen_subjects"].items():
         lines.append(_row(f"{kind}, **unseen subjects**", row))
     for kind, row in found["published"].items():
