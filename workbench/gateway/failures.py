@@ -17,7 +17,6 @@ from workbench.core import (
     Unavailable,
     WorkbenchError,
 )
-from workbench.orchestration import DeadlinePassed
 
 
 class HttpFailure(Exception):
@@ -86,7 +85,7 @@ def _model_failure(error: ModelError) -> Failure:
         return Failure(429, str(error), "rate_limit_error", "model_rate_limited", error.retry_after_s or 1.0)
     if isinstance(error, BadResponse):
         return Failure(502, str(error), "server_error", "bad_model_response")
-    if isinstance(error, Unavailable) and (error.status in (408, 504) or isinstance(error.__cause__, DeadlinePassed)):
+    if isinstance(error, Unavailable) and error.status in (408, 504):
         return Failure(504, str(error), "timeout_error", "deadline_exceeded")
     return Failure(503, str(error), "server_error", "model_unavailable")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class Candidate:
             prompt is more than one user message, else null; `choice`, `score` and `cost_usd` are the policy's on recorded rows.
         pilot: prompts of another split, columns `PILOT_COLUMNS`; latency is measured on them.
         sampling: how answers were drawn while recording, as the manifest states it.
+        weights: model name → hash of the weights that were recorded; None where they are not local.
 
     Raises:
         ConfigError: no rows, missing columns, or a model without a card.
@@ -48,6 +49,7 @@ class Candidate:
     report: pl.DataFrame
     pilot: pl.DataFrame
     sampling: Mapping[str, Any]
+    weights: Mapping[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, frame, columns in (("report", self.report, REPORT_COLUMNS), ("pilot", self.pilot, PILOT_COLUMNS)):
@@ -86,6 +88,7 @@ class Candidate:
             report=result.report,
             pilot=result.pilot,
             sampling=manifest.get("sampling", {}),
+            weights=_weights(manifest),
         )
 
     @classmethod
@@ -106,6 +109,7 @@ class Candidate:
             report=read_rows(folder / "report.parquet"),
             pilot=read_rows(folder / "pilot.parquet"),
             sampling=manifest.get("sampling", {}),
+            weights=_weights(manifest),
         )
 
 
@@ -116,6 +120,10 @@ def _cards(manifest: Mapping[str, Any], given: Mapping[str, ModelCard] | None) -
         if model.get("card")
     }
     return {**recorded, **(given or {})}
+
+
+def _weights(manifest: Mapping[str, Any]) -> dict[str, str | None]:
+    return {name: model.get("weights_hash") for name, model in manifest.get("models", {}).items()}
 
 
 def read_rows(path: Path) -> pl.DataFrame:

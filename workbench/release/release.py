@@ -182,15 +182,15 @@ def sampling_of(recorded: Mapping[str, Any]) -> Sampling:
 
 def _evidence(candidate: Candidate, latency: Claim, run_id: str | None) -> Evidence:
     document = candidate.document
+    seed = document.get("seeds", {}).get("split")
+    made = provenance(data_hash=document.get("data_hash"), seed=seed, run_id=run_id)
     return Evidence(
         claims=(*money_and_score_claims(candidate, run_id), latency),
         chosen=dict(document["chosen"]),
         verdict=document["verdict"],
         because=document["because"],
         sampling=dict(candidate.sampling),
-        provenance=provenance(
-            data_hash=document.get("data_hash"), seed=document.get("seeds", {}).get("split"), run_id=run_id
-        ),
+        provenance={**made, "weights": dict(candidate.weights)},
     )
 
 

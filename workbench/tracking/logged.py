@@ -282,9 +282,9 @@ def sweep_folder(run_id: str, tracking: Tracking | None = None) -> Path:
 
     tracking = tracking or init()
     try:
-        tracking.client().get_run(run_id)
+        run = tracking.client().get_run(run_id)
         folder = mlflow.artifacts.download_artifacts(
-            run_id=run_id, artifact_path=SWEEP_FOLDER, tracking_uri=tracking.uri
+            f"{run.info.artifact_uri}/{SWEEP_FOLDER}", tracking_uri=tracking.uri
         )
     except (MlflowException, OSError) as exc:
         recent = _recent_sweeps(tracking)

@@ -23,6 +23,7 @@ ROOT_MARKERS = ("lab.yaml", "pyproject.toml", ".git")
 # missing without an error on a loaded machine.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "50",
     "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "50",
 }

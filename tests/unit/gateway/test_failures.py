@@ -11,7 +11,6 @@ from workbench.core import (
     Unavailable,
 )
 from workbench.gateway.failures import failure_of, too_large
-from workbench.orchestration import DeadlinePassed
 
 
 @pytest.mark.parametrize(
@@ -36,12 +35,6 @@ def test_every_error_has_its_status_and_code(error, status, code):
     failure = failure_of(error)
     assert (failure.status, failure.code) == (status, code)
     assert set(failure.to_json()["error"]) == {"message", "type", "param", "code"}
-
-
-def test_a_passed_deadline_is_a_gateway_timeout():
-    late = Unavailable("no answer within 2 s", model="tiny")
-    late.__cause__ = DeadlinePassed()
-    assert failure_of(late).status == 504
 
 
 def test_waiting_is_told_in_whole_seconds_and_never_as_zero():

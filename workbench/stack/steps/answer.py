@@ -144,7 +144,8 @@ class Answering:
             if self._deadline_s is None
             else f"{self._deadline_s:g} s or the request's deadline"
         )
-        return Unavailable(f"no answer within {limit}; ask for a shorter answer or allow more time", model=name)
+        because = f"no answer within {limit}; ask for a shorter answer or allow more time"
+        return Unavailable(because, model=name, status=504)
 
 
 def exhausted(errors: list[ModelError], name: str) -> ModelError:
@@ -154,7 +155,7 @@ def exhausted(errors: list[ModelError], name: str) -> ModelError:
     if not errors:
         return Unavailable("it may not process this request and no fallback may", model=name)
     every = "; ".join(str(error) for error in errors)
-    return Unavailable(f"it and {len(errors) - 1} fallbacks failed: {every}", model=name)
+    return Unavailable(f"it and {len(errors) - 1} fallbacks failed: {every}", model=name, status=errors[-1].status)
 
 
 def _note_fallback(journey: Journey, errors: list[ModelError], attempt: str) -> None:
