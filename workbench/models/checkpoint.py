@@ -29,6 +29,10 @@ class TransformersOptions(Strict):
     chat_template_kwargs: Annotated[
         dict[str, Any], Field(description="variables of the chat template, e.g. enable_thinking: false")
     ] = {}
+    threads: Annotated[
+        int | None,
+        Field(ge=1, description="processor threads, for all models of the process; null: the library's choice"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def open_checkpoint(name: str, card: ModelCard) -> Checkpoint:
     """
     options = parse(TransformersOptions, card.options, f"options of model {name!r}")
     source = _source(card.model)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     tokenizer, model = _load(name, source, card, options)
     end_ids = _end_ids(model, tokenizer)
     _forget_sampling_defaults(model)

@@ -87,6 +87,8 @@ def _card(member: Member) -> ModelCard:
         price=ComputePrice(hardware=HARDWARE),
         flop_per_token=member.forward_flops_per_token,
         region="local",
+        # Matrices this small gain nothing from a second thread, and on a busy machine threads wait for each other.
+        options={"threads": 1},
     )
 
 
