@@ -71,12 +71,17 @@ def cards(outcomes):
 
 
 @pytest.fixture(scope="module")
-def release(outcomes, cards, tmp_path_factory):
-    measured = Outcomes.read(outcomes)
-    result = sweep(measured, predictors=("task-mean", "ridge"), n_bootstrap=200)
+def logged(outcomes, tmp_path_factory):
+    """The store and the run of a sweep that says to route."""
+    result = sweep(Outcomes.read(outcomes), predictors=("task-mean", "ridge"), n_bootstrap=200)
     assert result.is_routing, result.document["because"]
     tracking = init(tmp_path_factory.mktemp("project"))
-    run_id = log_sweep(result, outcomes_path=outcomes, tracking=tracking)
+    return tracking, log_sweep(result, outcomes_path=outcomes, tracking=tracking)
+
+
+@pytest.fixture(scope="module")
+def release(logged, cards, tmp_path_factory):
+    tracking, run_id = logged
     candidate = Candidate.load(sweep_folder(run_id, tracking), cards)
     folder = tmp_path_factory.mktemp("releases") / "loop"
     made = create_release(candidate, folder, name="loop", run_id=run_id, pilot=PILOT)
@@ -104,6 +109,30 @@ def test_a_release_claims_score_cost_and_latency_with_their_sources(release):
     assert claims["score"].estimate == pytest.approx(release.report["score"].mean())
     assert claims["cost_usd_per_1k"].estimate == pytest.approx(1000 * release.report["cost_usd"].mean())
     assert claims["score"].run_id == release.evidence.provenance["run_id"]
+
+
+def test_a_release_is_made_from_the_run_alone_and_shown(logged, cards, tmp_path, monkeypatch):
+    tracking, run_id = logged
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri)
+    lab = {"models": {name: card.model_dump(mode="json") for name, card in cards.items()}}
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(lab))
+    out = tmp_path / "made"
+    done = workbench(
+        "release", "create", run_id, "--out", out, "--name", "by-cli", "--lab", tmp_path / "lab.yaml", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["version"] == 1
+    shown = json.loads(workbench("release", "show", "models:/by-cli@champion", "--json").stdout)
+    assert {claim["name"] for claim in shown["claims"]} == {"score", "cost_usd_per_1k", "latency_s"}
+    again = workbench("release", "create", run_id, "--out", out, "--lab", tmp_path / "lab.yaml")
+    assert (again.returncode, "--replace" in again.stderr) == (2, True)
+
+
+def test_a_run_that_is_no_sweep_is_one_sentence(logged, tmp_path, monkeypatch):
+    tracking, run_id = logged
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri)
+    done = workbench("release", "create", "0" * 32, "--out", tmp_path / "made")
+    assert (done.returncode, run_id in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
 
 def test_the_pilot_never_touches_the_report_split(release):
