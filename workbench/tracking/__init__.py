@@ -1,6 +1,5 @@
 """MLflow: where sweeps, releases and their provenance are kept. MLflow itself is imported on first use."""
 
-from workbench.tracking.figures import frontier_figure, heat_figure
 from workbench.tracking.logged import log_sweep, sweep_folder
 from workbench.tracking.provenance import provenance
 from workbench.tracking.registry import champion, register_release
@@ -11,8 +10,6 @@ __all__ = [
     "Tracking",
     "assert_traces_complete",
     "champion",
-    "frontier_figure",
-    "heat_figure",
     "init",
     "log_sweep",
     "provenance",

@@ -14,7 +14,6 @@ from workbench.core import ConfigError, StoreError
 from workbench.core.environment import environment, git_commit
 from workbench.core.files import read_json, write_json
 from workbench.core.hashing import canonical_json
-from workbench.tracking.figures import frontier_figure, heat_figure
 from workbench.tracking.secrets import refuse_secrets, refuse_secrets_in_folder
 from workbench.tracking.store import Tracking, init
 
@@ -55,18 +54,12 @@ class LoggableSweep(Protocol):
         ...
 
     @property
-    def singles(self) -> Mapping[str, tuple[float, float]]:
-        """Model → (mean USD a request, mean score)."""
-        ...
-
-    @property
-    def band(self) -> Any:
-        """`cost_usd`, `low` and `high` of the chosen curve."""
-        ...
-
-    @property
     def heat(self) -> pl.DataFrame:
         """Mean score by task."""
+        ...
+
+    def figures(self, only: str | None = None) -> Mapping[str, Any]:
+        """Figures by name; of one policy alone where `only` names it."""
         ...
 
 
@@ -167,10 +160,8 @@ def _log_finalist(result: LoggableSweep, policy: str, tracking: Tracking, experi
 
 
 def _log_figures(client: Any, run_id: str, result: LoggableSweep, only: str | None = None) -> None:
-    """The frontier; by task where it is the chosen policy's run (the others were not measured by task)."""
-    client.log_figure(run_id, frontier_figure(result, only), "figures/frontier.png")
-    if only in (None, result.document["chosen"]["policy"]):
-        client.log_figure(run_id, heat_figure(result), "figures/tasks.png")
+    for name, figure in result.figures(only).items():
+        client.log_figure(run_id, figure, f"figures/{name}.png")
 
 
 def _log_values(

@@ -31,20 +31,27 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def frontier_figure(result: SweepResult) -> Figure:
-    """Mean score over mean cost on the report split: every threshold of every policy, singles, random mixes, the chosen point."""
+def frontier_figure(result: SweepResult, only: str | None = None) -> Figure:
+    """Mean score over mean cost on the report split: every threshold of every policy, singles, random mixes, the chosen point.
+
+    Args:
+        result: a finished sweep.
+        only: draw this policy's curve and its picked point alone; None draws all, with the 95 % band of the chosen one.
+    """
     figure, axes = new_figure(8.0, 5.0)
     document = result.document
-    chosen = document["chosen"]
-    names = [chosen["policy"], *(name for name in result.curves if name != chosen["policy"])]
+    chosen = document["chosen"] if only is None else {**document["chosen"], **document["policies"][only]["picked"]}
+    first = only or chosen["policy"]
+    names = [first, *(name for name in result.curves if name != first)] if only is None else [first]
     for name, colour in zip(names, _cycled(len(names)), strict=True):
         curve = result.curves[name]
         kept = curve.thinned(400)
-        strong = name == chosen["policy"]
+        strong = name == first
         axes.plot(1000 * curve.cost_usd[kept], curve.score[kept], color=colour, lw=2.2 if strong else 1.0, label=name)
-    order = np.argsort(result.band.cost_usd)
-    band = (1000 * result.band.cost_usd[order], result.band.low[order], result.band.high[order])
-    axes.fill_between(*band, color=COLOURS[0], alpha=0.15, lw=0, label="95 % band, groups resampled")
+    if first == document["chosen"]["policy"]:
+        order = np.argsort(result.band.cost_usd)
+        band = (1000 * result.band.cost_usd[order], result.band.low[order], result.band.high[order])
+        axes.fill_between(*band, color=COLOURS[0], alpha=0.15, lw=0, label="95 % band, groups resampled")
     _draw_singles(axes, result)
     _draw_chosen(axes, chosen)
     unit = (

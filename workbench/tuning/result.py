@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ import polars as pl
 
 from workbench.routing import AnyPolicy
 from workbench.tuning.frontier import Frontier
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -63,6 +66,15 @@ class SweepResult:
     def is_routing(self) -> bool:
         """Whether the verdict is "route"."""
         return bool(self.document["verdict"] == "route")
+
+    def figures(self, only: str | None = None) -> dict[str, Figure]:
+        """The frontier and, for the chosen policy, scores by task, by name; `only` draws one policy's frontier alone."""
+        from workbench.tuning.figures import frontier_figure, task_figure
+
+        found = {"frontier": frontier_figure(self, only)}
+        if only in (None, self.document["chosen"]["policy"]):
+            found["tasks"] = task_figure(self)
+        return found
 
     def with_run_id(self, run_id: str | None) -> dict[str, Any]:
         """The document with the tracking run filled in."""
