@@ -1,0 +1,33 @@
+"""Intervals and oracles against cases with a known answer."""
+
+from random import Random
+
+import pytest
+
+from workbench.evaluation.reference import build_suite
+from workbench.evaluation.reference.scores import above_chance, expected_oracle, lucky_oracle, wilson_interval
+
+
+def test_the_wilson_interval_matches_published_values():
+    assert wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson_interval(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+
+
+def test_chance_is_taken_out():
+    assert above_chance(0.75, 0.5) == pytest.approx(0.5)
+    assert above_chance(0.4, 0.5) == 0.0
+
+
+def test_coin_tossing_models_raise_the_lucky_oracle_but_not_the_expected_one():
+    items = build_suite("test", 400, tasks=("fact_check",))
+    rng = Random(0)
+    hits = {f"coin-{k}": [rng.random() < 0.5 for _ in items] for k in range(5)}
+    assert lucky_oracle(hits) > 0.95
+    assert expected_oracle(items, hits) == pytest.approx(0.5, abs=0.06)
+
+
+def test_two_perfect_specialists_make_a_perfect_expected_oracle():
+    items = build_suite("test", 40, tasks=("sort", "email"))
+    hits = {name: [item.task == name for item in items] for name in ("sort", "email")}
+    assert expected_oracle(items, hits) == 1.0
