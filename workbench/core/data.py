@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 def data_folder() -> Path:
     """The folder of shipped files."""
     repository = PACKAGE.parent / "data"
-    return repository if repository.is_dir() else PACKAGE / "_data"
+    return repository if (repository / "hardware.yaml").is_file() else PACKAGE / "_data"
 
 
 def data_path(name: str) -> Path:
