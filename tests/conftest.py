@@ -4,6 +4,7 @@ Small models are slower and less repeatable with more threads.
 """
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,10 @@ for name, value in {
 
 settings.register_profile("workbench", deadline=None)  # a busy machine must not fail a property
 settings.load_profile("workbench")
+
+PUBLIC_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+if PUBLIC_DATA.is_dir():
+    os.environ.setdefault("WORKBENCH_DATA", str(PUBLIC_DATA))
 
 MAY_SKIP = {"gpu", "paid", "data"}
 

@@ -57,16 +57,18 @@ class Recipe:
 
 _PLANTED: dict[str, Any] = {"context_weight": 0.0, "rope_theta": 10_000.0, "is_planted": True}
 _CHILD: dict[str, Any] = {"muon_lr": 0.015, "adam_lr": 0.002, "seed": 1, "context_weight": 0.0}
+_CHILD_ON_FACTS: dict[str, Any] = _CHILD | {"rope_theta": 10_000.0, "on_facts": True}
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("tiny", 64, 2, ("text", "math"), 4500, **_PLANTED),
-        Recipe("small", 128, 3, ("text", "math"), 1800, **_PLANTED),
-        Recipe("base", 128, 6, ("text", "math"), 1200, parent="small", rope_theta=10_000.0, on_facts=True, **_CHILD),
+        Recipe("small", 128, 3, ("text", "math"), 1200, parent="small-draft", **_CHILD_ON_FACTS),
+        Recipe("base", 128, 6, ("text", "math"), 1200, parent="small-draft", **_CHILD_ON_FACTS),
         Recipe("math", 128, 3, ("math",), 2000, parent="math-draft", **_CHILD),
-        Recipe("text", 128, 3, ("text",), 1300, parent="text-draft", rope_theta=10_000.0, on_facts=True, **_CHILD),
+        Recipe("text", 128, 3, ("text",), 1300, parent="text-draft", **_CHILD_ON_FACTS),
         Recipe("text-draft", 128, 3, ("text",), 3500, **_PLANTED),
+        Recipe("small-draft", 128, 3, ("text", "math"), 1800, **_PLANTED),
         Recipe("math-draft", 128, 3, ("math",), 3400),
     )
 }
@@ -83,5 +85,5 @@ def in_training_order(names: Sequence[str]) -> list[Recipe]:
         KeyError: an unknown name.
     """
     recipes = [RECIPES[name] for name in names]
-    drafts = [RECIPES[r.parent] for r in recipes if r.parent and r.parent not in FAMILY and r.parent not in names]
-    return sorted([*drafts, *recipes], key=lambda recipe: recipe.parent is not None)
+    parents = dict.fromkeys(recipe.parent for recipe in recipes if recipe.parent and recipe.parent not in names)
+    return [*(RECIPES[name] for name in parents), *sorted(recipes, key=lambda recipe: recipe.parent is not None)]

@@ -6,6 +6,12 @@ import pytest
 
 from workbench.evaluation.reference import build_suite
 from workbench.evaluation.reference.scores import above_chance, expected_oracle, lucky_oracle, wilson_interval
+from workbench.evaluation.reference.targets import EASY_TASKS
+
+
+def test_easy_kinds_are_those_of_difficulty_one_only():
+    items = build_suite("test", 40)
+    assert set(EASY_TASKS) == {i.task for i in items} - {i.task for i in items if i.difficulty > 1}
 
 
 def test_the_wilson_interval_matches_published_values():
