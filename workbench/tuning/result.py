@@ -46,7 +46,7 @@ class SweepResult:
         pilot: the choose split, one row a prompt: the prompt columns and `choice` under `policy`; what a release may try out without
             touching the report split.
         curves: name of each swept predictor → its exact frontier on the report split.
-        best_single: the best single model, chosen on the choose split.
+        best_single: the best single model, chosen on the tune and choose splits together: nothing is fitted to a constant choice.
         singles: model → (mean USD a request, mean score) on the report split.
         band: interval band of the chosen policy's frontier.
         heat: mean score on the report split, one row a task: `task, n`, one column a model, `policy`.

@@ -137,7 +137,7 @@ def sweep_state(matrix: OutcomeMatrix, config: SweepConfig, progress: Progress) 
         raise ConfigError(f"only {', '.join(matrix.models)} was measured; a sweep compares at least two models")
     split, objective = three_way_split(matrix, config.seed), swept_objective(config.objective)
     tune, choose, report = (matrix.take(rows) for rows in (split.tune, split.choose, split.report))
-    single = best_single(choose)
+    single = best_single(matrix.take(np.concatenate([split.tune, split.choose])))
     replays = dict(_replays(matrix, (tune, choose, report), objective, config, progress))
     on_choose = {name: pair[0] for name, pair in replays.items()}
     on_report = {name: pair[1] for name, pair in replays.items()}
