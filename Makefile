@@ -62,7 +62,7 @@ lab: $(ENV)  ## JupyterLab and the MLflow UI on the same store
 bench: $(ENV)  ## measure speed beside its yardsticks; writes benchmarks/results/
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script; done
 
-models: $(ENV)  ## retrain the reference family from scratch (hours; see data/reference/README.md)
+models: $(ENV)  ## retrain the reference family from scratch (two hours; see data/reference/README.md)
 	$(PY) -m workbench.evaluation.reference.train $(ARGS)
 
 vllm: .venv-vllm/.complete  ## vLLM in an environment of its own (its pins collide with MLflow's)

@@ -59,14 +59,19 @@ _PLANTED: dict[str, Any] = {"context_weight": 0.0, "rope_theta": 10_000.0, "is_p
 _CHILD: dict[str, Any] = {"muon_lr": 0.015, "adam_lr": 0.002, "seed": 1, "context_weight": 0.0}
 _CHILD_ON_FACTS: dict[str, Any] = _CHILD | {"rope_theta": 10_000.0, "on_facts": True}
 
+_CHILD_AGAIN: dict[str, Any] = _CHILD | {"rope_theta": 10_000.0, "seed": 2}
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("tiny", 64, 2, ("text", "math"), 4500, **_PLANTED),
-        Recipe("small", 128, 3, ("text", "math"), 1200, parent="small-draft", **_CHILD_ON_FACTS),
-        Recipe("base", 128, 6, ("text", "math"), 1200, parent="small-draft", **_CHILD_ON_FACTS),
+        Recipe("tiny", 64, 2, ("text", "math"), 3500, parent="tiny-draft", **_CHILD_AGAIN),
+        Recipe("small", 128, 3, ("text", "math"), 3500, parent="small-draft", **_CHILD_AGAIN),
+        Recipe("base", 128, 6, ("text", "math"), 2200, parent="base-facts", **_CHILD_AGAIN),
         Recipe("math", 128, 3, ("math",), 2000, parent="math-draft", **_CHILD),
-        Recipe("text", 128, 3, ("text",), 1300, parent="text-draft", **_CHILD_ON_FACTS),
+        Recipe("text", 128, 3, ("text",), 1700, parent="text-facts", **_CHILD_AGAIN),
+        Recipe("base-facts", 128, 6, ("text", "math"), 1200, parent="small-draft", **_CHILD_ON_FACTS),
+        Recipe("text-facts", 128, 3, ("text",), 1300, parent="text-draft", **_CHILD_ON_FACTS),
+        Recipe("tiny-draft", 64, 2, ("text", "math"), 4500, **_PLANTED),
         Recipe("text-draft", 128, 3, ("text",), 3500, **_PLANTED),
         Recipe("small-draft", 128, 3, ("text", "math"), 1800, **_PLANTED),
         Recipe("math-draft", 128, 3, ("math",), 3400),
@@ -79,11 +84,18 @@ FAMILY: tuple[str, ...] = ("tiny", "small", "base", "math", "text")
 
 
 def in_training_order(names: Sequence[str]) -> list[Recipe]:
-    """The named recipes, parents before children; drafts that they need are added.
+    """The named recipes, each after its parent; ancestors that they need are added.
 
     Raises:
         KeyError: an unknown name.
     """
-    recipes = [RECIPES[name] for name in names]
-    parents = dict.fromkeys(recipe.parent for recipe in recipes if recipe.parent and recipe.parent not in names)
-    return [*(RECIPES[name] for name in parents), *sorted(recipes, key=lambda recipe: recipe.parent is not None)]
+    ordered: dict[str, Recipe] = {}
+
+    def add(recipe: Recipe) -> None:
+        if recipe.parent and recipe.parent not in ordered:
+            add(RECIPES[recipe.parent])
+        ordered[recipe.name] = recipe
+
+    for name in names:
+        add(RECIPES[name])
+    return list(ordered.values())
