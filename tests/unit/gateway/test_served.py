@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 
@@ -137,3 +138,9 @@ print("ended")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (0, "ended\n", "")
+
+
+def test_answers_do_not_wait_for_the_clients_acknowledgement():
+    """Nagle's algorithm is off on accepted connections: asyncio does that only for sockets that name TCP."""
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

@@ -73,7 +73,12 @@ def test_a_deeper_child_computes_the_same_as_its_parent_at_first(tokenizer):
 
 
 def test_parents_are_trained_before_their_children_and_drafts_are_added():
-    assert [recipe.name for recipe in in_training_order(["base", "small"])] == ["small-draft", "base-facts", "base", "small"]
+    assert [recipe.name for recipe in in_training_order(["base", "small"])] == [
+        "small-draft",
+        "base-facts",
+        "base",
+        "small",
+    ]
     assert [recipe.name for recipe in in_training_order(["math"])] == ["math-draft", "math"]
 
 
