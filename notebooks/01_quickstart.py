@@ -34,6 +34,7 @@ from pathlib import Path
 
 import polars as pl
 from IPython.display import display
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from workbench.core import Sampling
 from workbench.evaluation import Suite, record, summarise
@@ -43,6 +44,7 @@ from workbench.tracking import init, log_sweep, provenance, register_release, sw
 from workbench.tuning import sweep
 from workbench.tuning.figures import frontier_figure, task_figure
 
+set_matplotlib_formats("png")
 out = Path(folder)
 
 # %% [markdown]
