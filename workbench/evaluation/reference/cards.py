@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from workbench.evaluation.reference.checkpoints import WEIGHTS_FILE, file_sha256
+from workbench.core.hashing import sha256_file
+from workbench.evaluation.reference.checkpoints import WEIGHTS_FILE
 from workbench.evaluation.reference.pages import card_page
 from workbench.evaluation.reference.stream import data_sha256
 from workbench.evaluation.reference.training import mixture_of
@@ -31,7 +32,7 @@ def complete_card(folder: Path, measured: dict[str, Any], name: str, exam_second
         ValueError: the weights are not the ones the card was written for.
     """
     card: dict[str, Any] = json.loads((folder / "card.json").read_text())
-    found = file_sha256(folder / WEIGHTS_FILE)
+    found = sha256_file(folder / WEIGHTS_FILE)
     if found != card["weights_sha256"]:
         raise ValueError(f"{folder / WEIGHTS_FILE} has sha256 {found}, its card says {card['weights_sha256']}: retrain")
     card |= {

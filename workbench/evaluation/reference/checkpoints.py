@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from pathlib import Path
 
 import torch
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from workbench.core.hashing import sha256_file
 from workbench.evaluation.reference.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 WEIGHTS_FILE = "model.safetensors"
@@ -33,9 +33,4 @@ def save_checkpoint(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast,
         for file in Path(name).iterdir():
             file.chmod(0o644)
             file.replace(folder / file.name)
-    return file_sha256(folder / WEIGHTS_FILE)
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_file(folder / WEIGHTS_FILE)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from workbench.core.environment import hardware
 from workbench.evaluation.reference.cards import complete_card, write_family
 from workbench.evaluation.reference.evaluating import Exam, ExamResult, draw_exam, take_exam
 from workbench.evaluation.reference.pages import family_page
@@ -54,18 +55,10 @@ def circumstances() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "cpu": _cpu_name(),
+        "cpu": hardware()["cpu"],
         "logical_cpus": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def main(arguments: list[str] | None = None) -> None:
