@@ -16,11 +16,15 @@ class Usage:
         prompt_tokens: all tokens of the prompt, cached ones included.
         completion_tokens: tokens of the answer.
         cached_tokens: prompt tokens read from a prefix cache; None when the model does not report them.
+        cache_write_tokens: prompt tokens written to a prefix cache that bills for it; None when not reported.
+        reasoning_tokens: those completion tokens that are hidden reasoning; None when not reported.
     """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int | None:
@@ -35,6 +39,8 @@ class Usage:
             prompt_tokens=_sum(self.prompt_tokens, other.prompt_tokens),
             completion_tokens=_sum(self.completion_tokens, other.completion_tokens),
             cached_tokens=_sum(self.cached_tokens, other.cached_tokens),
+            cache_write_tokens=_sum(self.cache_write_tokens, other.cache_write_tokens),
+            reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
         )
 
 

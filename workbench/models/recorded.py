@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -129,7 +130,7 @@ class RecordedModel:
             text=row["answer"] or "",
             model=self.name,
             finish_reason=cast(FinishReason, row.get("finish_reason") or "stop"),
-            usage=Usage(row.get("prompt_tokens"), row.get("completion_tokens"), row.get("cached_tokens")),
+            usage=Usage(**{field.name: row.get(field.name) for field in fields(Usage)}),
             timing=Timing(elapsed_s if latency_s is None else latency_s, row.get("ttft_s")),
             cost_usd=row.get("cost_usd"),
             compute_flop=row.get("compute_flop"),

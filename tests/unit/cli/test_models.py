@@ -53,7 +53,8 @@ def test_a_check_is_a_real_priced_answer(app, tmp_path):
         done = CliRunner().invoke(app, arguments)
     answer = json.loads(done.stdout)
     assert answer["text"] == "five it is"
-    assert answer["usage"] == {"prompt_tokens": 5, "completion_tokens": 3, "cached_tokens": None}
+    reported = {key: value for key, value in answer["usage"].items() if value is not None}
+    assert reported == {"prompt_tokens": 5, "completion_tokens": 3}
     assert answer["cost_usd"] == pytest.approx(5e-6 + 30e-6)
     assert answer["timing"]["ttft_s"] > 0
 
