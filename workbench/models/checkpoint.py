@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -15,7 +14,7 @@ from workbench.core import ConfigError
 from workbench.core.price import Strict
 from workbench.core.validation import parse
 from workbench.models.card import ModelCard
-from workbench.models.family import PREFIX, check_checkpoint, reference_checkpoint
+from workbench.models.family import checkpoint_source
 
 
 class TransformersOptions(Strict):
@@ -67,7 +66,7 @@ def open_checkpoint(name: str, card: ModelCard) -> Checkpoint:
         ConfigError: missing, damaged, of another kind, or without a chat template.
     """
     options = parse(TransformersOptions, card.options, f"options of model {name!r}")
-    source = _source(card.model)
+    source = checkpoint_source(card.model)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     tokenizer, model = _load(name, source, card, options)
@@ -95,18 +94,6 @@ def flop_per_token(model: Any) -> float:
     embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     looked_up = 0 if head is embedding else embedding.numel()
     return 2.0 * float(parameters - looked_up)
-
-
-def _source(model: str) -> str:
-    if model.startswith(PREFIX):
-        return str(reference_checkpoint(model.removeprefix(PREFIX)))
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        check_checkpoint(folder)
-        return str(folder)
-    if folder.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise ConfigError(f"no checkpoint folder at {model}; give reference:NAME, a folder, or a hub id as OWNER/NAME")
-    return model
 
 
 def _load(name: str, source: str, card: ModelCard, options: TransformersOptions) -> tuple[Any, Any]:

@@ -119,6 +119,23 @@ def reference_checkpoint(name: str) -> Path:
     return folder
 
 
+def checkpoint_source(model: str) -> str:
+    """Where a card's checkpoint is: a verified folder of the family, a folder that was looked at, or a hub id.
+
+    Raises:
+        ConfigError: no such folder or family member, or its files are missing or damaged.
+    """
+    if model.startswith(PREFIX):
+        return str(reference_checkpoint(model.removeprefix(PREFIX)))
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        check_checkpoint(folder)
+        return str(folder)
+    if folder.exists() or model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ConfigError(f"no checkpoint folder at {model}; give reference:NAME, a folder, or a hub id as OWNER/NAME")
+    return model
+
+
 def check_checkpoint(folder: Path) -> None:
     """See that a checkpoint folder has a configuration and weights, and that no weight file was cut short.
 
