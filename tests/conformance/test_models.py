@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from workbench.core import BadResponse, Completion, ModelError, Request, Sampling
 from workbench.models import Model, ModelCard, load_model
@@ -15,7 +16,7 @@ from workbench.testing import ScriptedModel, StubBehaviour, StubServer, save_tin
 GOOD = ("alpha", "beta is second", "gamma comes third, and last")
 BAD = "word " * 2000  # too long for those who have a window, unknown to those who remember, refused by script
 SAMPLING = Sampling(max_tokens=12)
-KINDS = ("transformers", "openai-compatible", "openai-compatible, whole", "recorded", "scripted")
+KINDS = ("transformers", "openai-compatible", "openai-compatible, whole", "recorded", "scripted", "stack")
 
 
 def reply_to(prompt: str) -> str:
@@ -46,6 +47,16 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def stack_file(server: StubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    inner = {"kind": "openai-compatible", "model": "stub", "base_url": server.url, "retries": 0}
+    policy = {"kind": "fixed", "model": "inner"}
+    config = {"schema_version": 1, "name": "whole", "models": {"inner": inner}, "choose": {"policy": policy}}
+    path = tmp_path_factory.mktemp("stack") / "stack.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
 @pytest.fixture(params=KINDS)
 def make(request: pytest.FixtureRequest) -> Callable[[], Model]:
     kind: str = request.param
@@ -53,6 +64,8 @@ def make(request: pytest.FixtureRequest) -> Callable[[], Model]:
         return lambda: ScriptedModel("m", script)
     if kind == "transformers":
         card = ModelCard(kind=kind, model=str(request.getfixturevalue("checkpoint")), batch_size=2)
+    elif kind == "stack":
+        card = ModelCard(kind=kind, model=str(request.getfixturevalue("stack_file")))
     elif kind == "recorded":
         card = ModelCard(kind=kind, model=str(request.getfixturevalue("recording")))
     else:

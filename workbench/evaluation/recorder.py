@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
 from workbench.core import Clock, Completion, ConfigError, Request, Sampling, SystemClock
+from workbench.core.event_loop import run_anywhere
 from workbench.economics import HardwareProfile, load_profiles, priced
 from workbench.evaluation.graders.judge import Grade
 from workbench.evaluation.grading import Grading
@@ -35,7 +35,6 @@ from workbench.evaluation.recording import Recording
 from workbench.evaluation.suite import Suite
 from workbench.models import Model, ModelCard
 
-T = TypeVar("T")
 MAX_ERROR_CHARS = 500
 FROM_PROMPTS = ("task", "difficulty", "group")
 
@@ -253,13 +252,3 @@ def describe_error(error: Exception, card: ModelCard) -> str:
 def _clean(text: str) -> str:
     """The text with halves of surrogate pairs replaced: servers send them, tables cannot hold them."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def run_anywhere(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end also where an event loop is running already, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as other_thread:
-        return other_thread.submit(asyncio.run, work).result()

@@ -14,6 +14,7 @@ MODEL_KINDS = Registry(
         "transformers": "workbench.models.transformers_model:TransformersModel",
         "openai-compatible": "workbench.models.openai_compatible:OpenAICompatibleModel",
         "recorded": "workbench.models.recorded:open_recorded",
+        "stack": "workbench.stack.as_model:StackModel",
     },
     extras={"transformers": "hf", "openai-compatible": "api"},
 )

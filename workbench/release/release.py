@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core import Clock, ConfigError, Message, Request, Sampling, StoreError, SystemClock
+from workbench.core.event_loop import run_anywhere
 from workbench.core.files import replacing
 from workbench.core.hashing import sha256_json
-from workbench.evaluation.recorder import run_anywhere
 from workbench.release.candidate import PILOT_COLUMNS, REPORT_COLUMNS, Candidate, messages_of, read_rows
 from workbench.release.claims import money_and_score_claims
 from workbench.release.evidence import Claim, Evidence

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from workbench.core import Clock, ConfigError, SystemClock
+from workbench.core.event_loop import run_anywhere
 from workbench.evaluation.graders import GraderSpec, grade
-from workbench.evaluation.recorder import run_anywhere
 from workbench.release.candidate import messages_of
 from workbench.release.checks import LiveAnswer, Verification, judge
 from workbench.release.live import LiveServer, Reply, connected, served
