@@ -1,5 +1,6 @@
 """MLflow: where sweeps, releases and their provenance are kept. MLflow itself is imported on first use."""
 
+from workbench.tracking.documents import log_document
 from workbench.tracking.logged import log_sweep, sweep_folder
 from workbench.tracking.provenance import provenance
 from workbench.tracking.registry import champion, register_release
@@ -11,6 +12,7 @@ __all__ = [
     "assert_traces_complete",
     "champion",
     "init",
+    "log_document",
     "log_sweep",
     "provenance",
     "register_release",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +15,7 @@ from workbench.core.files import read_json, write_json
 from workbench.core.hashing import canonical_json
 from workbench.tracking.secrets import refuse_secrets, refuse_secrets_in_folder
 from workbench.tracking.store import Tracking, init
+from workbench.tracking.values import log_values, metrics_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -116,10 +116,10 @@ def _log_parent(
     import mlflow
 
     client, document = tracking.client(), {**result.document, "run_id": run_id}
-    _log_values(
+    log_values(
         client,
         run_id,
-        _metrics(document["chosen"]) | _best_single(document),
+        metrics_of(document["chosen"]) | _best_single(document),
         _params(document),
         _tags(document, manifest),
     )
@@ -154,7 +154,7 @@ def _log_finalist(result: LoggableSweep, policy: str, tracking: Tracking, experi
     run_id = client.create_run(experiment_id, tags=tags).info.run_id
     areas = {name: document[name] for name in ("aiq", "apgr") if document.get(name) is not None}
     params = {"policy": policy, "threshold": document["picked"]["threshold"]}
-    _log_values(client, run_id, _metrics(document["picked"]) | areas, params, {})
+    log_values(client, run_id, metrics_of(document["picked"]) | areas, params, {})
     _log_figures(client, run_id, result, only=policy)
     client.set_terminated(run_id)
 
@@ -162,37 +162,6 @@ def _log_finalist(result: LoggableSweep, policy: str, tracking: Tracking, experi
 def _log_figures(client: Any, run_id: str, result: LoggableSweep, only: str | None = None) -> None:
     for name, figure in result.figures(only).items():
         client.log_figure(run_id, figure, f"figures/{name}.png")
-
-
-def _log_values(
-    client: Any, run_id: str, metrics: Mapping[str, float], params: Mapping[str, Any], tags: Mapping[str, Any]
-) -> None:
-    """Everything in one call: a call a metric costs 25 ms each."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    now_ms = int(1000 * time.time())
-    client.log_batch(
-        run_id,
-        metrics=[Metric(name, float(value), now_ms, 0) for name, value in metrics.items()],
-        params=[Param(name, str(value)) for name, value in params.items()],
-        tags=[RunTag(name, str(value)) for name, value in tags.items() if value is not None],
-    )
-
-
-def _metrics(chosen: Mapping[str, Any]) -> dict[str, float]:
-    """Numbers of a policy at its threshold; an interval becomes `_low` and `_high`."""
-    return dict(_flat(chosen))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list) and len(value) == 2:
-            yield f"{prefix}{name}_low", float(value[0])
-            yield f"{prefix}{name}_high", float(value[1])
-        elif isinstance(value, int | float) and not isinstance(value, bool) and name != "threshold":
-            yield f"{prefix}{name}", float(value)
 
 
 def _best_single(document: Mapping[str, Any]) -> dict[str, float]:
@@ -235,12 +204,14 @@ def _log_dataset(result: LoggableSweep, document: Mapping[str, Any], outcomes: P
 
 
 def _policy_table(document: Mapping[str, Any]) -> Any:
-    rows = [{"policy": name, "aiq": p.get("aiq"), **_metrics(p["picked"])} for name, p in document["policies"].items()]
+    rows = [
+        {"policy": name, "aiq": p.get("aiq"), **metrics_of(p["picked"])} for name, p in document["policies"].items()
+    ]
     return _pandas(rows)
 
 
 def _baseline_table(document: Mapping[str, Any]) -> Any:
-    return _pandas([{"baseline": name, **_metrics(line)} for name, line in document["baselines"].items()])
+    return _pandas([{"baseline": name, **metrics_of(line)} for name, line in document["baselines"].items()])
 
 
 def _pandas(rows: list[dict[str, Any]]) -> Any:
