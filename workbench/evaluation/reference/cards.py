@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from workbench.core.files import write_json, write_text
 from workbench.core.hashing import sha256_file
 from workbench.evaluation.reference.checkpoints import WEIGHTS_FILE
 from workbench.evaluation.reference.pages import card_page
@@ -40,8 +41,8 @@ def complete_card(folder: Path, measured: dict[str, Any], name: str, exam_second
         "exam": {"n": measured["n"], "seed": measured["seed"], "seconds": round(exam_seconds, 1)},
         "measured": measured["circumstances"],
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    (folder / "README.md").write_text(card_page(card))
+    write_json(folder / "card.json", card)
+    write_text(folder / "README.md", card_page(card))
     return card
 
 
@@ -49,7 +50,7 @@ def write_family(root: Path, cards: list[dict[str, Any]]) -> None:
     """`family.json`: who belongs to the family, how large each is, and the hash of its weights."""
     kept = ("name", "parameters", "non_embedding_parameters", "forward_flops_per_token", "domains", "weights_sha256")
     models = [{key: card[key] for key in kept} | {"folder": card["name"]} for card in cards]
-    (root / "family.json").write_text(json.dumps({"schema_version": 1, "models": models}, indent=1) + "\n")
+    write_json(root / "family.json", {"schema_version": 1, "models": models})
 
 
 def ancestors(parent: Path) -> list[dict[str, Any]]:
@@ -93,4 +94,4 @@ def write_training_card(trainer: Trainer, folder: Path, weights_sha256: str, par
             "curve": [asdict(point) for point in done.curve],
         },
     }
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    write_json(folder / "card.json", card)

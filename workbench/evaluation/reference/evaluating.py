@@ -11,9 +11,9 @@ from random import Random
 from workbench.evaluation.reference.answering import Messages, answer_all, load
 from workbench.evaluation.reference.conversations import FORMS, Conversation, as_json, draw_form, mixture_for
 from workbench.evaluation.reference.items import ReferenceItem
-from workbench.evaluation.reference.scores import wilson_interval
 from workbench.evaluation.reference.suite import build_suite
 from workbench.evaluation.reference.wordings import JSON_WORDINGS, SYSTEM_PROMPTS
+from workbench.evaluation.statistics import wilson_interval
 
 
 @dataclass(frozen=True, slots=True)

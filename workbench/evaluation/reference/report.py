@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import os
 import platform
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.environment import hardware
+from workbench.core.files import write_json, write_text
 from workbench.evaluation.reference.cards import complete_card, write_family
 from workbench.evaluation.reference.evaluating import Exam, ExamResult, draw_exam, take_exam
 from workbench.evaluation.reference.pages import family_page
@@ -80,8 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
     cards = [complete_card(options.family / name, measured, name, results[name].seconds) for name in names]
     write_family(options.family, cards)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "reference_family.json").write_text(json.dumps(measured, indent=1) + "\n")
-    (options.out / "reference_family.md").write_text(family_page(measured, cards))
+    write_json(options.out / "reference_family.json", measured)
+    write_text(options.out / "reference_family.md", family_page(measured, cards))
 
 
 if __name__ == "__main__":

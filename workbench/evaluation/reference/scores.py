@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.evaluation.reference.items import ReferenceItem
+from workbench.evaluation.statistics import wilson_interval
 
 Hits = Mapping[str, Sequence[bool]]
 """Model name -> one hit or miss per item, in the items' order."""
@@ -22,16 +22,6 @@ class Accuracy:
     low: float
     high: float
     chance: float
-
-
-def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson score interval of a proportion. Source: Wilson (1927), JASA 22, 209-212."""
-    if n == 0:
-        return 0.0, 1.0
-    share, spread = hits / n, z * z / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def accuracy_by_task(items: Sequence[ReferenceItem], hits: Sequence[bool]) -> dict[str, Accuracy]:

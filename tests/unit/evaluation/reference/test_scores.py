@@ -5,19 +5,13 @@ from random import Random
 import pytest
 
 from workbench.evaluation.reference import build_suite
-from workbench.evaluation.reference.scores import above_chance, expected_oracle, lucky_oracle, wilson_interval
+from workbench.evaluation.reference.scores import above_chance, expected_oracle, lucky_oracle
 from workbench.evaluation.reference.targets import EASY_TASKS
 
 
 def test_easy_kinds_are_those_of_difficulty_one_only():
     items = build_suite("test", 40)
     assert set(EASY_TASKS) == {i.task for i in items} - {i.task for i in items if i.difficulty > 1}
-
-
-def test_the_wilson_interval_matches_published_values():
-    assert wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson_interval(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
 
 
 def test_chance_is_taken_out():
