@@ -1,0 +1,208 @@
+"""A `vllm serve` of one's own: started, waited for with its log at hand, stopped with everything it started."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import socket
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from workbench.core import ConfigError, Unavailable
+from workbench.models.card import ModelCard
+from workbench.models.vllm_environment import VLLMEnvironment, find_environment
+from workbench.models.vllm_log import VLLMReport, quoted, read_report, tail, telling_lines
+from workbench.models.vllm_options import LOOPBACK, VLLMOptions, serve_command, serve_environ, vllm_options
+from workbench.models.vllm_process import ServerProcess
+
+POLL_S = 0.25
+HEALTH_TIMEOUT_S = 5.0
+STOP_PATIENCE_S = 20.0
+EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
+
+
+class VLLMServer:
+    """vLLM's server for a checkpoint, on this machine, for as long as the `with` block lasts.
+
+    It serves the checkpoint under `name`, in the card's dtype, with sampling defaults as in transformers. It listens on loopback unless
+    `options.host` says otherwise. It ends with this process, whatever ends that.
+
+    Args:
+        name: the model's name in the configuration, and the one that requests use.
+        card: of the kind `vllm`, or of the kind `transformers`, whose checkpoint vLLM then serves.
+        port: before `options.port`; a free one when both are None.
+        log: file that its output is appended to; before `options.log`; one in the temporary folder when both are None.
+
+    Raises:
+        ConfigError: no vLLM environment, no such checkpoint, a wrong option, a port in use, or a key that is not set.
+    """
+
+    def __init__(self, name: str, card: ModelCard, *, port: int | None = None, log: Path | None = None) -> None:
+        self.name = name
+        self.card = card
+        self.options: VLLMOptions = vllm_options(name, card)
+        self.environment: VLLMEnvironment = find_environment(self.options.environment)
+        if card.device.startswith("cuda") and self.environment.is_cpu:
+            raise ConfigError(
+                f"model {name!r}: device is {card.device}, and vLLM {self.environment.version} at {self.environment.executable} "
+                "computes on the processor; set device: cpu or install the GPU build"
+            )
+        self.port = _port(self.options.host, port or self.options.port)
+        self.command = serve_command(self.environment, name, card, self.options, self.port)
+        self.report = VLLMReport(version=self.environment.version)
+        self._environ = serve_environ(card, self.environment, key_of(name, card))
+        self._wanted_log = log or self.options.log
+        self._log_path: Path | None = None
+        self._process: ServerProcess | None = None
+        self._started_s = 0.0
+
+    def __enter__(self) -> VLLMServer:
+        try:
+            self.start()
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Up to and including /v1."""
+        host = EVERYWHERE.get(self.options.host, self.options.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1"
+
+    @property
+    def checkpoint(self) -> str:
+        """The folder or hub id that is served."""
+        return self.command[2]
+
+    @property
+    def log_path(self) -> Path:
+        """Where its output is; known once it was started."""
+        if self._log_path is None:
+            raise RuntimeError("the server was not started; call start() first")
+        return self._log_path
+
+    @property
+    def pid(self) -> int:
+        """Its first process, leader of its process group; known once it was started."""
+        if self._process is None:
+            raise RuntimeError("the server was not started; call start() first")
+        return self._process.pid
+
+    def pids(self) -> list[int]:
+        """Its living processes: API server, engine, workers."""
+        return [] if self._process is None else self._process.pids()
+
+    def is_alive(self) -> bool:
+        """Whether its first process runs."""
+        return self._process is not None and self._process.exit_code() is None
+
+    def start(self) -> None:
+        """Start the processes without waiting; a second call does nothing.
+
+        Raises:
+            ConfigError: the log cannot be written or the program not be run.
+        """
+        if self._process is not None:
+            return
+        try:
+            self._log_path = _log_file(self.name, self._wanted_log)
+            self._started_s = time.monotonic()
+            self._process = ServerProcess(self.command, self._environ, self._log_path)
+        except OSError as exc:
+            raise ConfigError(f"model {self.name!r}: cannot start vLLM: {exc.strerror}: {exc.filename}") from exc
+
+    def wait_until_ready(self) -> None:
+        """Return when it answers, with `report` filled.
+
+        Raises:
+            Unavailable: it ended, or did not answer within `options.ready_timeout_s`; quotes the telling lines of its log.
+        """
+        give_up_s = self._started_s + self.options.ready_timeout_s
+        while not self._is_healthy():
+            if not self.is_alive():
+                raise self.failure("vLLM ended before it was ready")
+            if time.monotonic() > give_up_s:
+                waited = f"not ready after {self.options.ready_timeout_s:g} s (options.ready_timeout_s)"
+                raise self.failure(f"vLLM was {waited}")
+            time.sleep(POLL_S)
+        start_s = time.monotonic() - self._started_s
+        self.report = read_report(self.log_path.read_text("utf-8", "replace"), start_s, self.environment.version)
+
+    def stop(self) -> None:
+        """End the server and everything that it started. A second call does nothing."""
+        if self._process is not None:
+            self._process.stop(STOP_PATIENCE_S)
+
+    def failure(self, what: str) -> Unavailable:
+        """An error that says what happened, how the server ended, and what its log says."""
+        code = None if self._process is None else self._process.exit_code()
+        ended = "" if code is None else f" ({_ending(code)})"
+        said = quoted(telling_lines(tail(self.log_path)))
+        return Unavailable(f"{what}{ended}; its log {self.log_path} says:{said}", model=self.name)
+
+    def _is_healthy(self) -> bool:
+        host = EVERYWHERE.get(self.options.host, self.options.host)
+        connection = http.client.HTTPConnection(host, self.port, timeout=HEALTH_TIMEOUT_S)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200 and self.is_alive()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def key_of(name: str, card: ModelCard) -> str | None:
+    """The key that the card names, from the environment.
+
+    Raises:
+        ConfigError: it names one that is not set.
+    """
+    if card.api_key is None:
+        return None
+    variable = card.api_key.removeprefix("env:")
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"model {name!r}: the environment variable {variable} is not set, which api_key: env:{variable} names; export it first"
+        )
+    return key
+
+
+def _port(host: str, wanted: int | None) -> int:
+    """A free port, or the wanted one if it is free."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted or 0))
+        except OSError as exc:
+            used = exc.errno == errno.EADDRINUSE
+            why = "another process uses it; leave port out to get a free one" if used else exc.strerror
+            raise ConfigError(f"vLLM cannot listen on {host} port {wanted or 0}: {why}") from exc
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _log_file(name: str, wanted: Path | None) -> Path:
+    if wanted is None:
+        safe = "".join(character if character.isalnum() else "-" for character in name)
+        handle, path = tempfile.mkstemp(prefix=f"workbench-vllm-{safe}-", suffix=".log")
+        os.close(handle)
+        return Path(path)
+    wanted = wanted.expanduser().absolute()
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    return wanted
+
+
+def _ending(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,84 @@
+"""Ends a server when the process that started it is gone, however it ended (SIGKILL included).
+
+Runs as a script of its own beside the server and uses the standard library alone. Its standard input is a pipe from the process that
+started the server: the server's session arrives as a number, then either a line (stopped in good order) or the end of the pipe (gone).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PATIENCE_S = 10.0
+POLL_S = 0.05
+PROC = Path("/proc")
+
+
+def session_pids(session: int) -> list[int]:
+    """Living processes of a session, its leader first; where there is no /proc, the leader alone.
+
+    A server's engine and workers stay in the session of its first process, also when that one is gone.
+    """
+    if not PROC.is_dir():
+        return [session] if _is_alive(session) else []
+    return sorted(pid for pid, its_session in _sessions() if its_session == session)
+
+
+def end_session(session: int, patience_s: float = PATIENCE_S) -> None:
+    """Ask the first process to stop (it ends its children in order), wait, then kill whatever is left of the session."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(session, signal.SIGTERM)
+        _wait_until_empty(session, patience_s)
+    finally:  # also when Ctrl-C cuts the waiting short
+        _kill(session)
+
+
+def _kill(session: int) -> None:
+    for pid in session_pids(session):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _wait_until_empty(session: int, patience_s: float) -> None:
+    give_up_s = time.monotonic() + patience_s
+    while session_pids(session) and time.monotonic() < give_up_s:
+        time.sleep(POLL_S)
+
+
+def _sessions() -> Iterator[tuple[int, int]]:
+    """(process, session) of every process that is not a zombie."""
+    for entry in PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            # pid (name) state parent group session …; the name may hold spaces and brackets
+            state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            if state not in "ZX":
+                yield int(entry.name), int(session)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Wait for the pipe; at its end without a word, end the session that was named on it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    session = sys.stdin.readline().strip()
+    if session and not sys.stdin.readline():
+        end_session(int(session))
+
+
+if __name__ == "__main__":
+    main()
