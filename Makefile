@@ -81,6 +81,7 @@ vllm: .venv-vllm/.complete  ## vLLM in an environment of its own (its pins colli
 
 schemas: $(ENV)  ## write the published JSON Schemas to docs/schemas
 	$(PY) -m workbench.stack.schema
+	$(PY) -m workbench.testing.contracts
 
 lock: $(ENV)  ## write requirements.lock from the environment
 	@$(PY) -m pip freeze --exclude-editable --disable-pip-version-check | sed -E 's/\+cpu$$//; / @ /d' > requirements.lock.new
