@@ -1,10 +1,15 @@
-"""`workbench models`: which models are at hand, and one real answer."""
+"""`workbench models`: which models are at hand, one real answer, and a vLLM server of one of them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,16 +20,19 @@ if TYPE_CHECKING:
     from workbench.core import Completion, Request
     from workbench.core.price import Price
     from workbench.models import ModelCard
+    from workbench.models.vllm_server import VLLMServer
 
 LAB = typer.Option(None, "--lab", help="Lab file; without it lab.yaml here, without that the reference family.")
+LOG = typer.Option(None, "--log", help="File for vLLM's output; one in the temporary folder when left out.")
 JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    verb = typer.Typer(help="Models: list them, ask one.", no_args_is_help=True)
+    verb = typer.Typer(help="Models: list them, ask one, serve one with vLLM.", no_args_is_help=True)
     verb.command("list")(list_models)
     verb.command("check")(check)
+    verb.command("up")(up)
     app.add_typer(verb, name="models")
 
 
@@ -70,6 +78,34 @@ def check(
     print_table(f"{name} answers", ["what", "value"], _facts(prompt, answer))
 
 
+def up(
+    name: str = typer.Argument(help="Model of the lab: of the kind vllm, or transformers, which vLLM then serves."),
+    lab: Path | None = LAB,
+    port: int | None = typer.Option(None, min=1, max=65535, help="Port; a free one when left out."),
+    log: Path | None = LOG,
+    as_json: bool = typer.Option(False, "--json", help="One JSON document when ready: URL, process id, log, report."),
+) -> None:
+    """Serve a checkpoint with vLLM until Ctrl-C: OpenAI's and Anthropic's protocols on this machine.
+
+    Example: workbench models up base --port 8100
+    """
+    from workbench.models import load_lab
+    from workbench.models.vllm_server import VLLMServer
+
+    server = VLLMServer(name, load_lab(lab).card(name), port=port, log=log)
+    with interrupts_on_sigterm():
+        try:
+            server.start()
+            _wait(server)
+            _announce(server, as_json=as_json)
+            server.wait_until_ended()
+        except KeyboardInterrupt:
+            stderr.print("stopping vLLM …")
+        finally:
+            _stop_for_good(server)
+    stderr.print("stopped")
+
+
 async def _ask(name: str, card: ModelCard, request: Request) -> Completion:
     """The priced answer, streamed so that its first token is timed."""
     from workbench.core import Unavailable
@@ -85,6 +121,48 @@ async def _ask(name: str, card: ModelCard, request: Request) -> Completion:
         raise Unavailable("it ended without an answer", model=name)
     finally:
         await model.close()
+
+
+@contextlib.contextmanager
+def interrupts_on_sigterm() -> Iterator[None]:
+    """SIGTERM and SIGHUP end what is under way as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(server: VLLMServer) -> None:
+    stderr.print(
+        f"starting vLLM {server.environment.version} for {server.checkpoint}; log: {server.log_path}", soft_wrap=True
+    )
+    with stderr.status("half a minute to minutes"):
+        server.wait_until_ready()
+
+
+def _announce(server: VLLMServer, *, as_json: bool) -> None:
+    if as_json:
+        facts = {"url": server.url, "model": server.name, "pid": server.pid, "log": str(server.log_path)}
+        print_json({**facts, "report": asdict(server.report)})
+        sys.stdout.flush()
+    report = server.report
+    if report.kv_cache_tokens is not None:
+        stderr.print(f"KV cache: {report.kv_cache_gib} GiB, {report.kv_cache_tokens:,} tokens")
+    stderr.print(f"{server.name} answers at {server.url} after {report.start_s:.0f} s; Ctrl-C stops it")
+
+
+def _stop_for_good(server: VLLMServer) -> None:
+    """Impatience (a second Ctrl-C) kills instead of waiting."""
+    try:
+        server.stop()
+    except KeyboardInterrupt:
+        server.stop()
 
 
 def _facts(prompt: str, answer: Completion) -> list[list[Any]]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 TELLING_LINES = 8
 LONGEST_LINE = 300
-TAIL_BYTES = 64_000
 PREFIX = re.compile(r"^\([^)]*pid=\d+\)\s?")
 LEVEL = re.compile(r"^(?:[A-Z]+) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\]\s?")
 TELLING = re.compile(
@@ -53,7 +52,7 @@ def read_report(log: str, start_s: float | None = None, version: str | None = No
     tokens = _number(log, rf"KV cache size: {NUMBER} tokens")
     window = _number(log, rf"Using max model len {NUMBER}")
     return VLLMReport(
-        version=_text(log, r"\(v(\d[\w.+]*)\) with config") or version,
+        version=version or _text(log, r"\(v(\d[\w.+]*)\) with config"),
         weights_gib=_number(log, rf"Model loading took {NUMBER} GiB")
         or _number(log, rf"model weights take {NUMBER}\s?GiB"),
         kv_cache_gib=_number(log, rf"Available KV cache memory: {NUMBER} GiB")
@@ -73,12 +72,11 @@ def telling_lines(log: str, n: int = TELLING_LINES) -> list[str]:
     return list(dict.fromkeys(errors))[-n:] if errors else lines[-n:]
 
 
-def tail(path: Path, n_bytes: int = TAIL_BYTES) -> str:
-    """The end of a log file; empty when there is none."""
+def read_from(path: Path, start: int) -> str:
+    """A log file from byte `start` to its end; empty when it cannot be read."""
     try:
         with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - n_bytes))
+            file.seek(start)
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""

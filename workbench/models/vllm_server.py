@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
+import json
 import os
 import socket
 import tempfile
@@ -14,12 +16,13 @@ from types import TracebackType
 from workbench.core import ConfigError, Unavailable
 from workbench.models.card import ModelCard
 from workbench.models.vllm_environment import VLLMEnvironment, find_environment
-from workbench.models.vllm_log import VLLMReport, quoted, read_report, tail, telling_lines
+from workbench.models.vllm_log import VLLMReport, quoted, read_from, read_report, telling_lines
 from workbench.models.vllm_options import LOOPBACK, VLLMOptions, serve_command, serve_environ, vllm_options
 from workbench.models.vllm_process import ServerProcess
 
 POLL_S = 0.25
 HEALTH_TIMEOUT_S = 5.0
+WARM_UP_TIMEOUT_S = 120.0
 STOP_PATIENCE_S = 20.0
 EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
@@ -41,6 +44,8 @@ class VLLMServer:
     """
 
     def __init__(self, name: str, card: ModelCard, *, port: int | None = None, log: Path | None = None) -> None:
+        if card.base_url:
+            raise ConfigError(f"model {name!r} runs already, at {card.base_url}; leave base_url out to start a server")
         self.name = name
         self.card = card
         self.options: VLLMOptions = vllm_options(name, card)
@@ -53,9 +58,12 @@ class VLLMServer:
         self.port = _port(self.options.host, port or self.options.port)
         self.command = serve_command(self.environment, name, card, self.options, self.port)
         self.report = VLLMReport(version=self.environment.version)
-        self._environ = serve_environ(card, self.environment, key_of(name, card))
+        self._key = key_of(name, card)
+        self._environ = serve_environ(card, self.environment, self._key)
         self._wanted_log = log or self.options.log
         self._log_path: Path | None = None
+        self._log_start = 0
+        self.is_stopped = False
         self._process: ServerProcess | None = None
         self._started_s = 0.0
 
@@ -116,13 +124,14 @@ class VLLMServer:
             return
         try:
             self._log_path = _log_file(self.name, self._wanted_log)
+            self._log_start = self._log_path.stat().st_size if self._log_path.exists() else 0
             self._started_s = time.monotonic()
             self._process = ServerProcess(self.command, self._environ, self._log_path)
         except OSError as exc:
             raise ConfigError(f"model {self.name!r}: cannot start vLLM: {exc.strerror}: {exc.filename}") from exc
 
     def wait_until_ready(self) -> None:
-        """Return when it answers, with `report` filled.
+        """Return when it has answered a first request (which takes seconds longer than any other), with `report` filled.
 
         Raises:
             Unavailable: it ended, or did not answer within `options.ready_timeout_s`; quotes the telling lines of its log.
@@ -135,29 +144,61 @@ class VLLMServer:
                 waited = f"not ready after {self.options.ready_timeout_s:g} s (options.ready_timeout_s)"
                 raise self.failure(f"vLLM was {waited}")
             time.sleep(POLL_S)
+        self._warm_up()
         start_s = time.monotonic() - self._started_s
-        self.report = read_report(self.log_path.read_text("utf-8", "replace"), start_s, self.environment.version)
+        self.report = read_report(self.log(), start_s, self.environment.version)
+
+    def wait_until_ended(self) -> None:
+        """Return never while it lives.
+
+        Raises:
+            Unavailable: it ended; quotes its log.
+        """
+        while self.is_alive():
+            time.sleep(POLL_S)
+        raise self.failure("vLLM ended by itself")
 
     def stop(self) -> None:
         """End the server and everything that it started. A second call does nothing."""
+        self.is_stopped = True
         if self._process is not None:
             self._process.stop(STOP_PATIENCE_S)
+
+    def log(self) -> str:
+        """What it has said since it was started."""
+        return read_from(self.log_path, self._log_start)
 
     def failure(self, what: str) -> Unavailable:
         """An error that says what happened, how the server ended, and what its log says."""
         code = None if self._process is None else self._process.exit_code()
         ended = "" if code is None else f" ({_ending(code)})"
-        said = quoted(telling_lines(tail(self.log_path)))
+        said = quoted(telling_lines(self.log()))
         return Unavailable(f"{what}{ended}; its log {self.log_path} says:{said}", model=self.name)
 
     def _is_healthy(self) -> bool:
-        host = EVERYWHERE.get(self.options.host, self.options.host)
-        connection = http.client.HTTPConnection(host, self.port, timeout=HEALTH_TIMEOUT_S)
         try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200 and self.is_alive()
+            return self._asked("GET", "/health") == 200 and self.is_alive()
         except (OSError, http.client.HTTPException):
             return False
+
+    def _warm_up(self) -> None:
+        """One token, whatever comes of it: a checkpoint without a chat template is refused here and serves other endpoints all the same."""
+        body = {"model": self.name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self._asked("POST", "/v1/chat/completions", body, WARM_UP_TIMEOUT_S)
+
+    def _asked(self, method: str, path: str, body: object = None, timeout_s: float = HEALTH_TIMEOUT_S) -> int:
+        """The status of an answer of the server."""
+        host = EVERYWHERE.get(self.options.host, self.options.host)
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        connection = http.client.HTTPConnection(host, self.port, timeout=timeout_s)
+        try:
+            connection.request(method, path, json.dumps(body) if body else None, headers)
+            response = connection.getresponse()
+            response.read()
+            return response.status
         finally:
             connection.close()
 
