@@ -17,6 +17,7 @@ class Usage:
         completion_tokens: tokens of the answer.
         cached_tokens: prompt tokens read from a prefix cache; None when the model does not report them.
         cache_write_tokens: prompt tokens written to a prefix cache that bills for it; None when not reported.
+        cache_write_1h_tokens: those cache-write tokens that are kept for an hour, at a price of their own; None when not reported.
         reasoning_tokens: those completion tokens that are hidden reasoning; None when not reported.
     """
 
@@ -25,6 +26,7 @@ class Usage:
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int | None:
@@ -41,6 +43,7 @@ class Usage:
             cached_tokens=_sum(self.cached_tokens, other.cached_tokens),
             cache_write_tokens=_sum(self.cache_write_tokens, other.cache_write_tokens),
             reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
+            cache_write_1h_tokens=_sum(self.cache_write_1h_tokens, other.cache_write_1h_tokens),
         )
 
 

@@ -11,6 +11,7 @@
     ├── BudgetExceeded       the request would spend more than is left
     ├── Blocked              a guard said no
     ├── NotCertifiable       the evidence cannot support the claim that was asked for (exit code 3)
+    ├── InconsistentUsage    token counts contradict each other, so that what they cost is unknown
     └── StoreError           a file or store is damaged, newer than this version, locked, or the disk is full (exit code 1)
 
 A message says what happened, the offending value, what was allowed and what to do next.
@@ -139,6 +140,10 @@ class NotCertifiable(WorkbenchError):
     """The evidence cannot support the claim; the answer to the question is no."""
 
     exit_code = 3
+
+
+class InconsistentUsage(WorkbenchError):
+    """Token counts that contradict each other (more cached than prompt tokens, a negative count): they have no cost."""
 
 
 class StoreError(WorkbenchError):
