@@ -41,6 +41,9 @@ class StubBehaviour:
         token_s: seconds between tokens.
         usage_in_streams: whether a stream ends with usage when asked for it.
         rejects_stream_options: answer 400 to a request that asks for usage in its stream, as older servers do.
+        usage_unasked: whether streams end with usage although nobody asked.
+        rejects: fields of a request that are answered with 400, as newer or stricter servers do.
+        ignores: fields of a request that are read over, as older servers do.
         cached_tokens: reported in usage; None leaves the field out.
         context_window: prompts of more words are refused; None takes all.
         faults: what goes wrong, request by request.
@@ -53,6 +56,9 @@ class StubBehaviour:
     token_s: float = 0.0
     usage_in_streams: bool = True
     rejects_stream_options: bool = False
+    usage_unasked: bool = False
+    rejects: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
     cached_tokens: int | None = None
     context_window: int | None = None
     faults: Sequence[Fault] = ()
@@ -123,6 +129,7 @@ class StubServer:
         refusal = self._refusal(body, http.headers.get("authorization"))
         if refusal is not None:
             return refusal
+        body = {field: value for field, value in body.items() if field not in self.behaviour.ignores}
         fault = self._schedule.next()
         if fault is not None and fault.kind in ("rate_limited", "server_error", "timeout"):
             return await self._failed(fault)
@@ -149,6 +156,9 @@ class StubServer:
             return _error(404, f"The model `{body.get('model')}` does not exist.", "model_not_found")
         if stub.rejects_stream_options and "stream_options" in body:
             return _error(400, "Unrecognized request argument supplied: stream_options", None)
+        refused = next((field for field in stub.rejects if field in body), None)
+        if refused:
+            return _error(400, f"Unsupported parameter: '{refused}' is not supported with this model.", None)
         n_prompt = _prompt_tokens(body)
         if stub.context_window is not None and n_prompt > stub.context_window:
             message = (
@@ -198,7 +208,8 @@ class _Answer:
             yield 'data: {"choices": [{"delta"\n\n' if fault.kind == "malformed_chunk" else ""
             return
         yield self._event({}, finish=self.finish)
-        if self.stub.usage_in_streams and (self.body.get("stream_options") or {}).get("include_usage"):
+        asked = (self.body.get("stream_options") or {}).get("include_usage")
+        if self.stub.usage_unasked or (self.stub.usage_in_streams and asked):
             yield _sse({**self.head, "object": "chat.completion.chunk", "choices": [], "usage": self._usage()})
         yield "data: [DONE]\n\n"
 
