@@ -185,5 +185,6 @@ def _price(price: Price | None) -> str | None:
     from workbench.core.price import TokenPrice
 
     if isinstance(price, TokenPrice):
-        return f"{price.input_usd_per_1m:g} in, {price.output_usd_per_1m:g} out USD per million tokens"
+        listed = f" ({price.source.listed}, {price.source.tier}, {price.source.as_of})" if price.source else ""
+        return f"{price.input_usd_per_1m:g} in, {price.output_usd_per_1m:g} out USD per million tokens{listed}"
     return None if price is None else f"compute on {price.hardware}"

@@ -92,7 +92,7 @@ class ComputePrice(Strict):
 class ListedPrice(Strict):
     """A price by name: a card that names one holds the `TokenPrice` found in the price book when it is loaded."""
 
-    listed: Annotated[str, Field(pattern=r"^[^/\s]+/\S+$", description="seller/model, e.g. openai/gpt-5-mini")]
+    listed: Annotated[str, Field(min_length=1, description="seller/model, e.g. openai/gpt-5-mini")]
     tier: Annotated[Tier, Field(description="service tier that is paid for")] = "standard"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.core import ConfigError, SystemClock
-from workbench.core.price import Tier, TokenPrice
+from workbench.core.price import ListedPrice, Tier, TokenPrice
+from workbench.core.validation import parse
 from workbench.economics.genai_list import genai_list
 from workbench.economics.listed import ListedModel, PriceList, token_price
 from workbench.economics.litellm_list import LiteLLMList
@@ -110,6 +111,19 @@ def load_price_book(
     day = as_of or SystemClock().now().date()
     listed: PriceList = genai_list() if litellm is None else LiteLLMList(litellm)
     return PriceBook(listed, None if overrides is None else OverrideList(overrides), day)
+
+
+def look_up(price: ListedPrice | Mapping[str, Any], book: PriceBook | None = None) -> TokenPrice:
+    """The price that a card names, in the book of today when none is given.
+
+    Raises:
+        ValueError: not found, or not the form of a `ListedPrice`; for pydantic, which adds the card's name.
+    """
+    try:
+        wanted = price if isinstance(price, ListedPrice) else parse(ListedPrice, dict(price), "listed price")
+        return (book or load_price_book()).price(wanted.listed, wanted.tier)
+    except ConfigError as exc:
+        raise ValueError(str(exc)) from exc
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -194,6 +194,8 @@ def describe_card(card: ModelCard) -> dict[str, Any]:
     content = card.model_dump(mode="json")
     content["capabilities"] = sorted(content["capabilities"])
     identity = {key: value for key, value in content.items() if key not in NOT_THE_MODEL}
+    if card.price is not None:  # which edition of the price book said so is provenance, not another price
+        identity["price"] = {key: value for key, value in content["price"].items() if key != "source"}
     weights = weights_hash(card)
     return {"card": content, "card_hash": sha256_json([identity, weights]), "weights_hash": weights}
 

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer
+from pydantic import BeforeValidator, Field, field_serializer
 
-from workbench.core.price import Price, Strict
+from workbench.core.naming import did_you_mean
+from workbench.core.price import ComputePrice, ListedPrice, Price, Strict, TokenPrice
+
+
+PRICE_KEYS = tuple(key for kind in (TokenPrice, ComputePrice, ListedPrice) for key in kind.model_fields)
+
+
+def _looked_up(price: Any) -> Any:
+    """A price by name becomes the price that is listed for it today; anything else is left as it is."""
+    if isinstance(price, dict) and price and not price.keys() & set(PRICE_KEYS):
+        wrong = str(next(iter(price)))
+        raise ValueError(f"unknown key {wrong!r}; {did_you_mean(wrong, PRICE_KEYS)}")
+    if not isinstance(price, ListedPrice) and not (isinstance(price, dict) and "listed" in price):
+        return price
+    from workbench.economics.price_book import look_up
+
+    return look_up(price)
+
+
+CardPrice = Annotated[Price, BeforeValidator(_looked_up, json_schema_input_type=Price | ListedPrice)]
 
 
 class ModelCard(Strict):
@@ -25,7 +44,13 @@ class ModelCard(Strict):
         str | None, Field(description="secret by reference: env:NAME", pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")
     ] = None
     context_window: Annotated[int | None, Field(gt=0, description="tokens, prompt and answer together")] = None
-    price: Annotated[Price | None, Field(description="token prices or a hardware profile; null: cost unknown")] = None
+    price: Annotated[
+        CardPrice | None,
+        Field(
+            description="token prices, a hardware profile, or a name in the price book, which is looked up when the card is made;"
+            " null: cost unknown"
+        ),
+    ] = None
     flop_per_token: Annotated[
         float | None, Field(gt=0, description="forward pass, about 2 x parameters; null: read from the checkpoint")
     ] = None
