@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "polars", "torch", "transformers", "mlflow", "openai")
+LIBRARIES = ("numpy", "polars", "torch", "transformers", "mlflow", "aiohttp", "anthropic")
 
 
 @functools.cache

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any, Literal
 
-import openai
+import aiohttp
 from pydantic import Field
 
-from workbench.core import (
-    BadResponse,
-    Clock,
-    Completion,
-    ConfigError,
-    Delta,
-    ModelError,
-    Request,
-    SystemClock,
-    Unavailable,
-)
+from workbench.core import BadResponse, Clock, Completion, Delta, ModelError, Request, Unavailable
 from workbench.core.price import Strict
 from workbench.core.validation import parse
-from workbench.models.batching import answer_concurrently
 from workbench.models.card import ModelCard
-from workbench.models.openai_errors import model_error
+from workbench.models.http_session import http_session, proxy_of
 from workbench.models.openai_protocol import Answer, request_body
-from workbench.models.retrying import Retrying
+from workbench.models.per_loop import PerLoop
+from workbench.models.retrying import Patience
+from workbench.models.server_errors import refusal, said
+from workbench.models.server_events import Event, EventReader
+from workbench.models.server_model import ServerModel, address_of
 
-T = TypeVar("T")
+DONE = "[DONE]"
+DRAIN_S = 0.25
+"""How long the end of a finished answer is waited for, so that its connection can be used again."""
 
 
 class OpenAIOptions(Strict):
@@ -40,15 +35,16 @@ class OpenAIOptions(Strict):
     max_tokens_field: Annotated[
         Literal["max_tokens", "max_completion_tokens"], Field(description="newer paid models want the second")
     ] = "max_tokens"
-    extra_body: Annotated[dict[str, Any], Field(description="further fields of every request")] = {}
+    extra_body: Annotated[
+        dict[str, Any], Field(description="further fields of every request; null leaves one out")
+    ] = {}
     first_pause_s: Annotated[float, Field(gt=0, description="before the first retry; doubles each time")] = 0.5
 
 
-class OpenAICompatibleModel:
-    """Asks a server. Retries, deadlines and errors are handled here, not in the SDK.
+class OpenAICompatibleModel(ServerModel):
+    """Asks a server over aiohttp, whose connections stay open between requests; retries, deadlines and errors as in `ServerModel`.
 
-    A retryable failure is tried again until `card.retries` are used up or the request's deadline would pass; a stream only before its
-    first piece. `ttft_s` and `latency_s` run from the call, failed attempts and pauses included, because that is what the caller waited.
+    Nothing is sent but what the card and the request say: no organisation, no key of the environment.
 
     Args:
         name: its name in the configuration.
@@ -63,185 +59,117 @@ class OpenAICompatibleModel:
     def __init__(
         self, name: str, card: ModelCard, clock: Clock | None = None, rng: random.Random | None = None
     ) -> None:
-        self.name = name
-        self.card = card
         self.options = parse(OpenAIOptions, card.options, f"options of model {name!r}")
-        self._clock = clock or SystemClock()
-        self._rng = rng or random.Random()
-        self._retrying = Retrying(card.retries, self.options.first_pause_s)
-        self._key = _key(name, card)
-        self._url = _url(name, card)
-        self._client: openai.AsyncOpenAI | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_closed = False
+        super().__init__(name, card, clock, rng, streams=self.options.stream, first_pause_s=self.options.first_pause_s)
+        address = address_of(name, card.base_url, "up to and including /v1")
+        self._url = f"{address}/chat/completions"
+        proxy = proxy_of(address)
+        self._session = PerLoop(lambda: http_session(address, self._key, proxy))
         self._reports_usage: bool | None = None  # in streams; None: not known yet
 
-    async def complete(self, request: Request) -> Completion:
-        """One answer.
+    async def _whole(self, request: Request, patience: Patience) -> Completion:
+        answer = self._answer(patience)
+        with self._told():
+            async with await self._post(self._body(request), patience) as response:
+                answer.add_whole(json.loads(await response.read()), self._clock.monotonic_s())
+            return answer.completion()
 
-        Raises:
-            RateLimited, Unavailable: still so after the last attempt.
-            BadResponse, ContextOverflow: the server rejected the request, or does not follow the protocol.
-        """
-        attempt = self._collected if self.options.stream else self._whole
-        start_s = self._clock.monotonic_s()
-        n_failed = 0
-        while True:
-            try:
-                return await attempt(request, start_s, self._give_up_s(request, start_s))
-            except ModelError as exc:
-                n_failed += 1
-                await self._pause_or_raise(exc, n_failed, request, start_s)
+    async def _pieces(self, request: Request, patience: Patience) -> AsyncGenerator[Delta, None]:
+        answer = self._answer(patience)
+        with self._told():
+            async with await self._open_stream(request, patience) as response:
+                if response.content_type == "application/json":  # a server that does not stream
+                    yield Delta(answer.add_whole(json.loads(await response.read()), self._clock.monotonic_s()))
+                else:
+                    async for events, now_s in self._events(response):
+                        for event in events:
+                            if text := self._read(answer, event, now_s):
+                                yield Delta(text)
+            yield Delta("", answer.completion())
 
-    async def complete_batch(self, requests: Sequence[Request]) -> list[Completion | ModelError]:
-        """Answers in the order asked, at most `card.batch_size` requests at a time."""
-        return await answer_concurrently(self.complete, requests, self.card.batch_size)
-
-    async def stream(self, request: Request) -> AsyncIterator[Delta]:
-        """Pieces as the server sends them; errors as `complete`, and Unavailable where the stream is cut."""
-        start_s = self._clock.monotonic_s()
-        n_failed, has_begun = 0, False
-        while True:
-            try:
-                async for delta in self._pieces(request, start_s, self._give_up_s(request, start_s)):
-                    has_begun = True
-                    yield delta
+    async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[tuple[list[Event], float], None]:
+        """Events and when they arrived, to the end of the stream or its `[DONE]`."""
+        reader = EventReader()
+        async for data in response.content.iter_any():
+            events, now_s = reader.feed(data), self._clock.monotonic_s()
+            is_done = bool(events) and events[-1].data == DONE
+            yield events[:-1] if is_done else events, now_s
+            if is_done:
+                await _drain(response)
                 return
-            except ModelError as exc:
-                if has_begun:
-                    raise
-                n_failed += 1
-                await self._pause_or_raise(exc, n_failed, request, start_s)
+        yield reader.end(), self._clock.monotonic_s()
 
-    def count_prompt_tokens(self, request: Request) -> int | None:
-        """None: only the server knows."""
-        return None
+    def _read(self, answer: Answer, event: Event, now_s: float) -> str:
+        """Take in one event; returns its new text."""
+        if event.data == DONE:
+            return ""
+        chunk = json.loads(event.data)
+        if event.name == "error" or "error" in chunk:
+            raise self._stream_error(chunk, event.data)
+        return answer.add_chunk(chunk, now_s)
 
-    async def close(self) -> None:
-        """Close the connections."""
-        self._is_closed = True
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
-            await client.close()
+    def _stream_error(self, chunk: Any, text: str) -> ModelError:
+        """An error that came after status 200; its `code` is a status with some servers."""
+        error = chunk.get("error") if isinstance(chunk, dict) else None
+        code = error.get("code") if isinstance(error, dict) else None
+        message = said(text, self._key)
+        if isinstance(code, int) and 400 <= code < 600:
+            return refusal(code, {}, message, model=self.name)
+        return Unavailable(f"the server ended the stream with an error: {message}", model=self.name)
 
-    async def _collected(self, request: Request, start_s: float, give_up_s: float) -> Completion:
-        async for delta in self._pieces(request, start_s, give_up_s):
-            if delta.completion is not None:
-                return delta.completion
-        raise Unavailable("the stream ended before the answer was complete", model=self.name)
-
-    async def _whole(self, request: Request, start_s: float, give_up_s: float) -> Completion:
-        answer = Answer(self.name, start_s, self.card.flop_per_token)
-        response = await self._asked(lambda: self._create(request), give_up_s)
-        try:
-            answer.add_whole(response)
-        except (ValueError, TypeError, AttributeError, LookupError) as exc:
-            raise self._error(exc) from exc
-        return answer.completion(self._clock.monotonic_s())
-
-    async def _pieces(self, request: Request, start_s: float, give_up_s: float) -> AsyncIterator[Delta]:
-        answer = Answer(self.name, start_s, self.card.flop_per_token)
-        stream = await self._open_stream(request, give_up_s)
-        chunks = aiter(stream)
-        try:
-            while (chunk := await self._asked(lambda: anext(chunks, None), give_up_s)) is not None:
-                if text := self._read(answer, chunk):
-                    yield Delta(text)
-        finally:
-            await stream.close()
-        yield Delta("", answer.completion(self._clock.monotonic_s()))
-
-    async def _open_stream(self, request: Request, give_up_s: float) -> Any:
+    async def _open_stream(self, request: Request, patience: Patience) -> aiohttp.ClientResponse:
         """A stream with usage at its end where the server can; found out on the first one that it rejects."""
         wants_usage = self._reports_usage is not False
         try:
-            stream = await self._asked(lambda: self._create(request, stream=True, usage=wants_usage), give_up_s)
+            response = await self._post(self._body(request, stream=True, usage=wants_usage), patience)
         except BadResponse as exc:
             if self._reports_usage is not None or exc.status not in (400, 422):
                 raise
-            stream = await self._asked(lambda: self._create(request, stream=True, usage=False), give_up_s)
             wants_usage = False
+            response = await self._post(self._body(request, stream=True, usage=False), patience)
         self._reports_usage = wants_usage
-        return stream
+        return response
 
-    async def _create(self, request: Request, *, stream: bool = False, usage: bool = False) -> Any:
+    def _body(self, request: Request, *, stream: bool = False, usage: bool = False) -> bytes:
         body = request_body(
             self.card.model,
             request,
             logprobs=request.sampling.logprobs or self.card.logprobs,
             max_tokens_field=self.options.max_tokens_field,
         )
+        body["stream"] = stream
         if usage:
             body["stream_options"] = {"include_usage": True}
-        headers = {} if self._key else {"Authorization": openai.Omit()}
-        create: Callable[..., Awaitable[Any]] = self._connected().chat.completions.create
-        return await create(**body, stream=stream, extra_headers=headers, extra_body=self.options.extra_body or None)
-
-    def _read(self, answer: Answer, chunk: Any) -> str:
+        body.update(self.options.extra_body)
         try:
-            return answer.add_chunk(chunk, self._clock.monotonic_s())
-        except (ValueError, TypeError, AttributeError, LookupError) as exc:
-            raise self._error(exc) from exc
+            return json.dumps(
+                {name: value for name, value in body.items() if value is not None}, allow_nan=False
+            ).encode()
+        except ValueError as exc:
+            raise BadResponse(f"the request cannot be written as JSON: {exc}", model=self.name) from exc
 
-    async def _asked(self, ask: Callable[[], Awaitable[T]], give_up_s: float) -> T:
-        """Wait for the server; whatever goes wrong is a ModelError."""
-        left_s = give_up_s - self._clock.monotonic_s()
-        try:
-            async with asyncio.timeout(max(0.0, left_s)):
-                return await ask()
-        except ModelError:
-            raise
-        except TimeoutError as exc:
-            raise Unavailable(f"no answer within {self.card.timeout_s:g} s or the deadline", model=self.name) from exc
-        except Exception as exc:  # the edge to the SDK and its HTTP library: nothing but a ModelError leaves a model
-            raise self._error(exc) from self._shown_cause(exc)
+    async def _post(self, body: bytes, patience: Patience) -> aiohttp.ClientResponse:
+        """The response to a request that the server accepted; the whole of it must come within the time left."""
+        session = await self._session.get()
+        timeout = aiohttp.ClientTimeout(total=self._left_s(patience), ceil_threshold=float("inf"))
+        response = await session.post(self._url, data=body, timeout=timeout)
+        if response.ok:
+            return response
+        async with response:
+            text = said(await response.read(), self._key)
+            raise refusal(response.status, response.headers, text, model=self.name)
 
-    async def _pause_or_raise(self, error: ModelError, n_failed: int, request: Request, start_s: float) -> None:
-        left_s = None if request.deadline_s is None else start_s + request.deadline_s - self._clock.monotonic_s()
-        pause_s = self._retrying.pause_s(error, n_failed, left_s, self._rng)
-        if pause_s is None:
-            raise error
-        await self._clock.sleep(pause_s)
+    def _answer(self, patience: Patience) -> Answer:
+        return Answer(self.name, patience.start_s, self.card.flop_per_token)
 
-    def _give_up_s(self, request: Request, start_s: float) -> float:
-        """When this attempt has taken too long: after `card.timeout_s`, at the request's deadline at the latest."""
-        attempt_s = self._clock.monotonic_s() + self.card.timeout_s
-        return attempt_s if request.deadline_s is None else min(attempt_s, start_s + request.deadline_s)
-
-    def _error(self, exc: Exception) -> ModelError:
-        return model_error(exc, model=self.name, key=self._key)
-
-    def _shown_cause(self, exc: Exception) -> Exception | None:
-        """The cause, unless a traceback of it would print the key."""
-        return None if self._key and self._key in str(exc) else exc
-
-    def _connected(self) -> openai.AsyncOpenAI:
-        """The client of the running event loop: connections do not survive the loop that opened them."""
-        if self._is_closed:
-            raise Unavailable("it was closed", model=self.name)
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            settings: dict[str, Any] = {"timeout": self.card.timeout_s, "max_retries": 0}
-            self._client = openai.AsyncOpenAI(api_key=self._key or "none", base_url=self._url, **settings)
-            self._loop = loop
-        return self._client
+    async def _disconnect(self) -> None:
+        await self._session.close()
 
 
-def _key(name: str, card: ModelCard) -> str | None:
-    if card.api_key is None:
-        return None
-    variable = card.api_key.removeprefix("env:")
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(
-            f"model {name!r}: the environment variable {variable} is not set, which api_key: env:{variable} names; export it first"
-        )
-    return key
-
-
-def _url(name: str, card: ModelCard) -> str:
-    if not card.base_url or not card.base_url.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"model {name!r}: base_url must be the server's http(s) address up to and including /v1, found {card.base_url!r}"
-        )
-    return card.base_url
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the end mark, usually nothing but the end of the response."""
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            await response.read()
+    except (TimeoutError, aiohttp.ClientError):
+        response.close()

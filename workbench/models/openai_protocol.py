@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.core import BadResponse, Completion, FinishReason, Request, Timing, Unavailable, Usage
 
+Json = dict[str, Any]
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -15,10 +16,10 @@ FINISH: dict[str, FinishReason] = {
 }
 
 
-def request_body(served_model: str, request: Request, *, logprobs: bool, max_tokens_field: str) -> dict[str, Any]:
+def request_body(served_model: str, request: Request, *, logprobs: bool, max_tokens_field: str) -> Json:
     """The JSON of a chat completion request, without stream settings."""
     sampling = request.sampling
-    body: dict[str, Any] = {
+    body: Json = {
         "model": served_model,
         "messages": [{"role": message.role, "content": message.content} for message in request.messages],
         max_tokens_field: sampling.max_tokens,
@@ -41,6 +42,8 @@ def request_body(served_model: str, request: Request, *, logprobs: bool, max_tok
 class Answer:
     """An answer being put together, from chunks of a stream or from one whole message.
 
+    Reasoning (`reasoning_content`, `reasoning`) is neither text nor the first visible token; it counts as completion tokens.
+
     Args:
         model: name of the model in the configuration.
         start_s: intended start, on the caller's clock.
@@ -50,45 +53,56 @@ class Answer:
     def __init__(self, model: str, start_s: float, flop_per_token: float | None = None) -> None:
         self._model = model
         self._flop_per_token = flop_per_token
-        self._start_s = start_s
+        self._start_s = self._last_s = start_s
         self._texts: list[str] = []
         self._finish: str | None = None
+        self._refused = False
         self._usage = Usage()
         self._logprob: float | None = None
         self._ttft_s: float | None = None
 
-    def add_chunk(self, chunk: Any, now_s: float) -> str:
-        """Take in a piece of a stream; returns its new text."""
-        if chunk.usage is not None:
-            self._usage = usage_of(chunk.usage)
-        if not chunk.choices:
+    def add_chunk(self, chunk: Json, now_s: float) -> str:
+        """Take in a piece of a stream that arrived at `now_s`; returns its new text."""
+        if reported := chunk.get("usage"):
+            self._usage = usage_of(reported)
+        if not chunk.get("choices"):
             return ""
-        choice = chunk.choices[0]
-        text = choice.delta.content or "" if choice.delta is not None else ""
+        choice = chunk["choices"][0]
+        text = self._take(choice, choice.get("delta") or {})
+        self._last_s = now_s
         if text and self._ttft_s is None:
             self._ttft_s = now_s - self._start_s
-        self._take(choice, text)
         return text
 
-    def add_whole(self, response: Any) -> None:
-        """Take in an answer that was not streamed."""
-        if not getattr(response, "choices", None):
+    def add_whole(self, response: Json, now_s: float) -> str:
+        """Take in an answer that was not streamed and arrived at `now_s`; returns its text."""
+        if not isinstance(response, dict) or not response.get("choices"):
             raise BadResponse("the answer has no choices", model=self._model)
-        choice = response.choices[0]
-        if response.usage is not None:
-            self._usage = usage_of(response.usage)
-        self._take(choice, choice.message.content or "")
+        if reported := response.get("usage"):
+            self._usage = usage_of(reported)
+        self._last_s = now_s
+        choice = response["choices"][0]
+        return self._take(choice, choice["message"])
 
-    def _take(self, choice: Any, text: str) -> None:
-        if not isinstance(text, str):
-            raise BadResponse(f"the answer's content is {type(text).__name__}, not text", model=self._model)
+    def _take(self, choice: Json, message: Json) -> str:
+        text = self._text(message.get("content"))
         self._texts.append(text)
-        self._finish = choice.finish_reason or self._finish
-        if choice.logprobs is not None and choice.logprobs.content:
-            self._logprob = (self._logprob or 0.0) + sum(token.logprob for token in choice.logprobs.content)
+        self._finish = choice.get("finish_reason") or self._finish
+        self._refused = self._refused or bool(message.get("refusal"))
+        if logprobs := choice.get("logprobs"):
+            self._logprob = (self._logprob or 0.0) + sum(token["logprob"] for token in logprobs.get("content") or ())
+        return text
 
-    def completion(self, now_s: float) -> Completion:
-        """The whole answer.
+    def _text(self, content: Any) -> str:
+        """A content is text, or a list of parts of which some are text (others are reasoning)."""
+        if isinstance(content, list):
+            content = "".join(part["text"] for part in content if part.get("type") == "text")
+        if content is not None and not isinstance(content, str):
+            raise BadResponse(f"the answer's content is {type(content).__name__}, not text", model=self._model)
+        return content or ""
+
+    def completion(self) -> Completion:
+        """The whole answer; its latency ends with the last chunk that belongs to it.
 
         Raises:
             Unavailable: it ended without a finish reason (cut stream).
@@ -98,9 +112,9 @@ class Answer:
         return Completion(
             text="".join(self._texts),
             model=self._model,
-            finish_reason=FINISH.get(self._finish, "stop"),
+            finish_reason="blocked" if self._refused else FINISH.get(self._finish, "stop"),
             usage=self._usage,
-            timing=Timing(now_s - self._start_s, self._ttft_s),
+            timing=Timing(self._last_s - self._start_s, self._ttft_s),
             compute_flop=self._compute_flop(),
             logprob=self._logprob,
         )
@@ -110,11 +124,33 @@ class Answer:
         return None if n_tokens is None or self._flop_per_token is None else n_tokens * self._flop_per_token
 
 
-def usage_of(reported: Any) -> Usage:
-    """Tokens as the server counts them; cached ones are unknown where it does not report them."""
-    details = getattr(reported, "prompt_tokens_details", None)
+def usage_of(reported: Json) -> Usage:
+    """Tokens as the server counts them, all-inclusive; what it does not report is unknown.
+
+    The protocol's counts include cached and reasoning tokens. Some servers leave reasoning out of `completion_tokens` and have it in
+    `total_tokens` only; what the total has more than both parts was generated, and is billed, as answer.
+
+    Example:
+        >>> usage_of({"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 20}).completion_tokens
+        11
+    """
+    prompt, completion = count(reported, "prompt_tokens"), count(reported, "completion_tokens")
+    total = count(reported, "total_tokens")
+    if prompt is not None and completion is not None and total is not None:
+        completion = max(completion, total - prompt)
+    cached = count(reported, "prompt_tokens_details", "cached_tokens")
     return Usage(
-        prompt_tokens=getattr(reported, "prompt_tokens", None),
-        completion_tokens=getattr(reported, "completion_tokens", None),
-        cached_tokens=getattr(details, "cached_tokens", None),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=count(reported, "prompt_cache_hit_tokens") if cached is None else cached,
+        cache_write_tokens=count(reported, "prompt_tokens_details", "cache_write_tokens"),
+        reasoning_tokens=count(reported, "completion_tokens_details", "reasoning_tokens"),
     )
+
+
+def count(reported: Any, *path: str) -> int | None:
+    """A count of tokens in a document that others wrote; None where there is none."""
+    for name in path:
+        reported = reported.get(name) if isinstance(reported, dict) else None
+    is_count = isinstance(reported, int) and not isinstance(reported, bool) and reported >= 0
+    return reported if is_count else None

@@ -19,7 +19,8 @@ LIBRARIES = (
     "datasets",
     "evaluate",
     "mlflow",
-    "openai",
+    "aiohttp",
+    "anthropic",
 )
 
 

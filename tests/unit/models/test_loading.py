@@ -22,14 +22,13 @@ def test_a_kind_of_ones_own_is_one_line(monkeypatch):
 
 def test_a_missing_library_says_the_command_that_installs_it(monkeypatch):
     monkeypatch.delitem(sys.modules, "workbench.models.openai_compatible", raising=False)
-    monkeypatch.delitem(sys.modules, "workbench.models.openai_errors", raising=False)
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(MissingExtra, match=r"pip install 'llm-workbench\[api\]'"):
         load_model("m", ModelCard(kind="openai-compatible", model="x", base_url="http://127.0.0.1/v1"))
 
 
 def test_naming_models_loads_no_heavy_library():
-    heavy = "{'torch', 'transformers', 'openai', 'polars', 'starlette', 'uvicorn'}"
+    heavy = "{'torch', 'transformers', 'openai', 'aiohttp', 'anthropic', 'polars', 'starlette', 'uvicorn'}"
     code = f"import sys, workbench.models, workbench.testing, workbench.embedding, workbench.economics; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

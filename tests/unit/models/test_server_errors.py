@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workbench.models.openai_errors import _overflow, retry_after_s
+from workbench.models.server_errors import context_overflow, retry_after_s
 
 SAID = [
     (
@@ -17,14 +17,14 @@ SAID = [
 
 @pytest.mark.parametrize(("message", "counts"), SAID)
 def test_an_overflow_is_recognised_by_its_words_and_counts(message, counts):
-    error = _overflow(message, "m")
+    error = context_overflow(message, "m")
     assert error is not None
     assert (error.prompt_tokens, error.context_window) == counts
 
 
 def test_other_refusals_are_not_taken_for_an_overflow():
-    assert _overflow("Unrecognized request argument supplied: stream_options", "m") is None
-    assert _overflow("the context length is wrong", "m") is None
+    assert context_overflow("Unrecognized request argument supplied: stream_options", "m") is None
+    assert context_overflow("the context length is wrong", "m") is None
 
 
 @pytest.mark.parametrize(
