@@ -20,11 +20,23 @@ if TYPE_CHECKING:
     from workbench.core import Completion, Request
     from workbench.core.price import Price
     from workbench.models import ModelCard
+    from workbench.models.probing import Capabilities
     from workbench.models.vllm_server import VLLMServer
 
 LAB = typer.Option(None, "--lab", help="Lab file; without it lab.yaml here, without that the reference family.")
 LOG = typer.Option(None, "--log", help="File for vLLM's output; one in the temporary folder when left out.")
 JSON = typer.Option(False, "--json", help="One JSON document on stdout.")
+CAPABILITIES = {
+    "max_tokens_field": "limit answers by",
+    "streams": "stream",
+    "accepts_stream_options": "take stream_options",
+    "usage_in_streams": "end streams with usage when asked",
+    "usage_unasked": "end streams with usage unasked",
+    "usage": "count tokens in whole answers",
+    "cached_tokens": "tell cached tokens",
+    "logprobs": "tell log-probabilities",
+    "seed": "honour a seed",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -59,9 +71,10 @@ def check(
     lab: Path | None = LAB,
     prompt: str = typer.Option("What is 2 + 3?", help="What it is asked."),
     max_tokens: int = typer.Option(32, min=1, help="Most tokens of the answer."),
+    probe: bool = typer.Option(True, help="Ask a server a dozen short questions more, to see what it can do."),
     as_json: bool = JSON,
 ) -> None:
-    """One real answer: text, tokens, seconds, cost. Exits 1 when the model cannot answer.
+    """One real answer: text, tokens, seconds, cost; of a server also what it can do. Exits 1 when the model cannot answer.
 
     Example: workbench models check tiny --prompt "Sort 5 2 9"
     """
@@ -71,11 +84,15 @@ def check(
     card = load_lab(lab).card(name)
     request = Request.from_prompt(prompt, sampling=Sampling(max_tokens=max_tokens))
     stderr.print(f"asking {name} ({card.kind}, {card.model}) …")
-    answer = asyncio.run(_ask(name, card, request))
+    answer, found = asyncio.run(_ask(name, card, request, probe=probe))
     if as_json:
-        print_json(asdict(answer))
+        print_json({**asdict(answer), "capabilities": found and asdict(found), "advice": found and found.advice()})
         return
     print_table(f"{name} answers", ["what", "value"], _facts(prompt, answer))
+    if found:
+        print_table("Its server", ["can it", "", "because"], _findings(found))
+    if found and found.advice():
+        stderr.print(f"its card needs options: {found.advice()}")
 
 
 def up(
@@ -106,18 +123,20 @@ def up(
     stderr.print("stopped")
 
 
-async def _ask(name: str, card: ModelCard, request: Request) -> Completion:
-    """The priced answer, streamed so that its first token is timed."""
+async def _ask(name: str, card: ModelCard, request: Request, *, probe: bool) -> tuple[Completion, Capabilities | None]:
+    """The priced answer, streamed so that its first token is timed; and what the server can do, where there is one of OpenAI's protocol."""
     from workbench.core import Unavailable
     from workbench.economics import load_profiles, priced
-    from workbench.models import load_model
+    from workbench.models import load_model, probing
 
     profiles = load_profiles()
     model = load_model(name, card)
     try:
         async for delta in model.stream(request):
             if delta.completion is not None:
-                return priced(delta.completion, card.price, profiles)
+                answer = priced(delta.completion, card.price, profiles)
+                server = probing.server_card(model) if probe else None
+                return answer, await probing.probe(server) if server else None
         raise Unavailable("it ended without an answer", model=name)
     finally:
         await model.close()
@@ -179,6 +198,12 @@ def _facts(prompt: str, answer: Completion) -> list[list[Any]]:
         ["cost of 1,000 such answers (USD)", per_1k],
         ["peak memory (GiB)", None if answer.memory_gib is None else f"{answer.memory_gib:.2f}"],
     ]
+
+
+def _findings(found: Capabilities) -> list[list[Any]]:
+    words = {True: "yes", False: "no"}
+    values = {name: getattr(found, name) for name in CAPABILITIES}
+    return [[CAPABILITIES[name], words.get(value, value), found.reasons.get(name)] for name, value in values.items()]
 
 
 def _price(price: Price | None) -> str | None:

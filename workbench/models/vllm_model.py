@@ -39,7 +39,8 @@ class VLLMModel:
         self._clock = clock or SystemClock()
         self.server = None if card.base_url else VLLMServer(name, card)
         url = card.base_url if self.server is None else self.server.url
-        self._api = OpenAICompatibleModel(name, _api_card(name, card, str(url)), self._clock)
+        self.api_card = _api_card(name, card, str(url))
+        self._api = OpenAICompatibleModel(name, self.api_card, self._clock)
         if self.server is not None:
             self.server.__enter__()
 

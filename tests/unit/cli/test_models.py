@@ -59,6 +59,26 @@ def test_a_check_is_a_real_priced_answer(app, tmp_path):
     assert answer["timing"]["ttft_s"] > 0
 
 
+def test_a_check_says_what_the_server_can_do(app, tmp_path):
+    behaviour = StubBehaviour(reply="always the same", rejects=("max_tokens", "stream_options"))
+    with StubServer(behaviour) as server:
+        path = lab(tmp_path, server.url).replace("lab.yaml", "newer.yaml")
+        text = (tmp_path / "lab.yaml").read_text()
+        options = "options: {max_tokens_field: max_completion_tokens}"
+        Path(path).write_text(text.replace("model: stub,", f"model: stub, {options},"))
+        told = CliRunner().invoke(app, ["models", "check", "stub", "--lab", path, "--json"])
+        shown = CliRunner().invoke(app, ["models", "check", "stub", "--lab", path])
+        short = CliRunner().invoke(app, ["models", "check", "stub", "--lab", path, "--json", "--no-probe"])
+    document = json.loads(told.stdout)
+    assert document["capabilities"]["max_tokens_field"] == "max_completion_tokens"
+    assert document["capabilities"]["accepts_stream_options"] is False
+    assert document["capabilities"]["seed"] is None
+    assert "whatever the seed" in document["capabilities"]["reasons"]["seed"]
+    assert document["advice"] == {"max_tokens_field": "max_completion_tokens", "stream": False}
+    assert "take stream_options" in shown.stdout
+    assert json.loads(short.stdout)["capabilities"] is None
+
+
 def test_an_unknown_model_is_bad_input(app, tmp_path):
     done = CliRunner().invoke(app, ["models", "check", "stb", "--lab", lab(tmp_path)])
     assert isinstance(done.exception, ConfigError)
