@@ -1,7 +1,10 @@
 """Which model answers a request, and why: predictors, objectives, policies, fallback chains."""
 
+from workbench.routing.breaker import BreakerConfig, CircuitBreaker
 from workbench.routing.decision import Alternative, Decision
-from workbench.routing.fallback import FallbackChain
+from workbench.routing.fallback import ChainConfig, FallbackChain
+from workbench.routing.hedging import HedgeConfig, Hedger
+from workbench.routing.live import LiveState
 from workbench.routing.objectives import Capability, CostAware, FixedChoice, Objective
 from workbench.routing.policy import AnyPolicy, FixedPolicy, Policy
 from workbench.routing.predictions import Predictions
@@ -12,13 +15,19 @@ from workbench.routing.store import load_policy, save_policy
 __all__ = [
     "Alternative",
     "AnyPolicy",
+    "BreakerConfig",
     "Capability",
+    "ChainConfig",
+    "CircuitBreaker",
     "CostAware",
     "Decision",
     "FallbackChain",
     "FixedChoice",
     "FixedPolicy",
+    "HedgeConfig",
+    "Hedger",
     "LearnedPredictor",
+    "LiveState",
     "Objective",
     "Policy",
     "Predictions",

@@ -1,11 +1,63 @@
-"""Which model answers after the chosen one failed: pure logic over names."""
+"""Which model answers after the chosen one failed, and how long each may take: pure logic over names and seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from workbench.core import ConfigError
+from workbench.core.price import Strict
+from workbench.routing.breaker import BreakerConfig
+from workbench.routing.hedging import HedgeConfig
+
+RESERVED_SHARE = 0.25
+"""Share of the time that is kept for the last resort where the configuration does not say."""
+
+
+class ChainConfig(Strict):
+    """How a chain of models shares one deadline, and when one of them is left alone."""
+
+    attempt_timeout_s: Annotated[
+        float | None,
+        Field(gt=0, description="most seconds an attempt may take while another can follow; null: what is left"),
+    ] = None
+    reserve_s: Annotated[
+        float | None,
+        Field(ge=0, description="seconds of the deadline kept for the last of the chain; null: a quarter of it"),
+    ] = None
+    breaker: Annotated[
+        BreakerConfig | None, Field(description="when a failing model is no longer asked; null: it is asked every time")
+    ] = BreakerConfig()
+    hedge: Annotated[
+        HedgeConfig | None, Field(description="when a second model is asked beside a slow one; null: never")
+    ] = None
+
+    def reserved_s(self, left_s: float | None) -> float:
+        """Seconds kept for the last of the chain, out of `left_s` at its beginning; 0 without a deadline."""
+        if left_s is None:
+            return 0.0
+        return min(left_s, RESERVED_SHARE * left_s if self.reserve_s is None else self.reserve_s)
+
+    def attempt_s(self, left_s: float | None, reserved_s: float, is_last: bool) -> float | None:
+        """Seconds that an attempt may take; None is no limit, 0 is no time for it.
+
+        Args:
+            left_s: until the deadline; None without one.
+            reserved_s: kept for the last of the chain.
+            is_last: whether nobody follows; the last one has all that is left.
+
+        Example:
+            >>> chain = ChainConfig(attempt_timeout_s=10)
+            >>> chain.attempt_s(30, 7.5, False), chain.attempt_s(12, 7.5, False), chain.attempt_s(12, 7.5, True)
+            (10.0, 4.5, 12)
+        """
+        if is_last:
+            return left_s
+        limits = [self.attempt_timeout_s, None if left_s is None else max(0.0, left_s - reserved_s)]
+        return min((limit for limit in limits if limit is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

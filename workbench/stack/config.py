@@ -22,6 +22,7 @@ from workbench.guardrails import JsonSchemaConfig, LengthConfig, PhrasesConfig
 from workbench.models import ModelCard
 from workbench.orchestration import PatternConfig, SingleConfig
 from workbench.prompts import TemplateConfig
+from workbench.routing.fallback import ChainConfig
 
 SCHEMA_VERSION = 1
 
@@ -102,6 +103,10 @@ class AnswerConfig(Strict):
         float | None,
         Field(gt=0, description="seconds for the whole answer, fallbacks included; null: the request's own"),
     ] = 60.0
+    chain: Annotated[
+        ChainConfig,
+        Field(description="how the chosen model and choose.fallbacks share the deadline; circuits; hedging"),
+    ] = ChainConfig()
 
 
 class CheckConfig(Strict):

@@ -11,6 +11,23 @@ from workbench.orchestration import Deadline
 from workbench.routing import Decision
 
 
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """A second model asked beside a slow one.
+
+    Args:
+        winner: whose answer counts.
+        loser: whose call was cancelled.
+        is_won: whether the second model was the quicker one.
+        wasted_usd: cost of the loser: what it reported, else at most its longest answer; None where no price is known.
+    """
+
+    winner: str
+    loser: str
+    is_won: bool
+    wasted_usd: float | None
+
+
 @dataclass(slots=True)
 class Journey:
     """One request on its way.
@@ -29,6 +46,8 @@ class Journey:
         n_unknown: calls begun whose usage nobody knows (cancelled, or not reported).
         failures: model → why it failed, for the trace.
         fallbacks: (from, to) for each time another model stepped in.
+        skipped: models that were not asked because their circuit was open.
+        hedges: second models asked beside a slow one.
         ttft_s: seconds from arrival to the first released text of a stream.
         is_cached: whether a stored or a joined answer was given.
         is_stored: whether the answer was admitted to the cache.
@@ -50,6 +69,8 @@ class Journey:
     n_unknown: int = 0
     failures: list[str] = field(default_factory=list)
     fallbacks: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    hedges: list[Hedge] = field(default_factory=list)
     ttft_s: float | None = None
     is_cached: bool = False
     is_stored: bool = False

@@ -51,6 +51,10 @@ class StackMetrics:
         cache: "hit", "joined" or "miss" → look-ups.
         guards: (stage, guard, action or status if not ok) → verdicts.
         fallbacks: (from, to) → times.
+        skipped: model → times it was not asked because its circuit was open.
+        hedges: (winner, loser, won or lost) → times a second model was asked beside a slow one; won: the second was quicker.
+        wasted_usd: model → USD of hedged calls that were not needed, at most (a cancelled call counts as its longest answer).
+        unpriced_waste: model → such calls whose price is unknown.
         degraded: degraded answers.
         audit_failures: records that could not be written.
     """
@@ -64,5 +68,9 @@ class StackMetrics:
     cache: Counter[str] = field(default_factory=Counter)
     guards: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     fallbacks: Counter[tuple[str, str]] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    hedges: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    wasted_usd: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    unpriced_waste: Counter[str] = field(default_factory=Counter)
     degraded: int = 0
     audit_failures: int = 0

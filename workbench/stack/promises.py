@@ -27,6 +27,8 @@ def check_promises(config: StackConfig) -> None:
         _is_in_region(config, path, name)
         _has_room(config, path, name)
     _ends_locally(config)
+    _chain_has_time(config)
+    _somebody_hedges(config)
     _patterns_add_up(config)
     _guards_are_told_apart(config)
     _stream_can_flow(config)
@@ -38,6 +40,9 @@ def named_models(config: StackConfig) -> Iterator[tuple[str, str]]:
         yield "choose.policy.model", config.choose.policy.model
     for index, name in enumerate(config.choose.fallbacks):
         yield f"choose.fallbacks[{index}]", name
+    hedge = config.answer.chain.hedge
+    if hedge is not None and hedge.model is not None:
+        yield "answer.chain.hedge.model", hedge.model
     pattern = config.answer.pattern
     if isinstance(pattern, PipelineConfig):
         for index, step in enumerate(pattern.steps):
@@ -85,6 +90,23 @@ def _ends_locally(config: StackConfig) -> None:
         raise ConfigError(
             f"choose.fallbacks[{len(fallbacks) - 1}]: the chain ends with {fallbacks[-1]!r}, which is not local and fails with the"
             f" network; end it with a local model ({', '.join(local) or 'none is in models'}) or leave fallbacks empty"
+        )
+
+
+def _chain_has_time(config: StackConfig) -> None:
+    reserve_s, deadline_s = config.answer.chain.reserve_s, config.answer.deadline_s
+    if reserve_s is not None and deadline_s is not None and reserve_s >= deadline_s and config.choose.fallbacks:
+        raise ConfigError(
+            f"answer.chain.reserve_s: {reserve_s:g} s kept for the last of the chain leave nothing of answer.deadline_s"
+            f" ({deadline_s:g} s) for the model that was chosen; keep less"
+        )
+
+
+def _somebody_hedges(config: StackConfig) -> None:
+    hedge = config.answer.chain.hedge
+    if hedge is not None and hedge.model is None and not config.choose.fallbacks:
+        raise ConfigError(
+            "answer.chain.hedge: nobody can be asked beside a slow model; name one in answer.chain.hedge.model or in choose.fallbacks"
         )
 
 

@@ -26,6 +26,7 @@ from workbench.economics import HardwareProfile, load_profiles
 from workbench.guardrails import raise_if_blocked
 from workbench.models import Model, load_model
 from workbench.orchestration import Deadline
+from workbench.routing.live import LiveState
 from workbench.routing.policy import AnyPolicy
 from workbench.stack.config import StackConfig
 from workbench.stack.journey import Journey
@@ -34,6 +35,7 @@ from workbench.stack.promises import named_models
 from workbench.stack.response import Response, StreamPiece
 from workbench.stack.steps.admit import Admission
 from workbench.stack.steps.answer import Answering
+from workbench.stack.steps.attempts import Attempts
 from workbench.stack.steps.check import Checking
 from workbench.stack.steps.choose import Choice, load_policy, policy_sha256
 from workbench.stack.steps.compose import Composer
@@ -70,8 +72,10 @@ class Stack:
         self._admit = Admission(config, composer, clock)
         self._inspect = Inspection(config, clock)
         self._recall = Recall(config, policy_sha256(config.choose, base_dir), clock)
-        self._choose = Choice(config, policy, composer, profiles)
-        self._answer = Answering(config, self.models, composer, profiles)
+        self.live = LiveState(self.models, clock, config.answer.chain.breaker)
+        self._choose = Choice(config, policy, composer, profiles, self.live)
+        attempts = Attempts(config, self.models, composer, profiles, self.live, clock)
+        self._answer = Answering(config.answer, attempts)
         self._check = Checking(config, clock)
         audit = config.settle.audit
         self._audit = AuditLog(audit, base_dir, clock) if audit else None
@@ -334,8 +338,9 @@ class Stack:
 
 def _with_failures(because: str, journey: Journey) -> str:
     stepped_in = "".join(f"; {to} stepped in for {name}" for name, to in journey.fallbacks)
+    hedged = "".join(f"; hedged: {hedge.winner} answered before {hedge.loser}" for hedge in journey.hedges)
     failed = f" ({'; '.join(journey.failures)})" if journey.failures else ""
-    return f"{because}{stepped_in}{failed}"
+    return f"{because}{stepped_in}{hedged}{failed}"
 
 
 def _needed_models(config: StackConfig, policy: AnyPolicy) -> list[str]:

@@ -285,7 +285,7 @@ async def test_when_all_fail_every_reason_is_told_and_the_budget_is_given_back(l
 @pytest.mark.parametrize(("known", "answer"), [({"deadline_s": 0.7}, {}), ({}, {"deadline_s": 0.7})])
 async def test_nothing_is_waited_for_after_the_deadline(lab, known, answer):
     choose = {"policy": {"kind": "fixed", "model": "base"}, "fallbacks": ["tiny"]}
-    stack = lab.stack(choose=choose, answer=answer)
+    stack = lab.stack(choose=choose, answer={**answer, "chain": {"reserve_s": 0.0}})
     with pytest.raises(Unavailable, match="no answer within"):
         await stack.run(ask(**known))
     assert lab.clock.monotonic_s() == 0.7

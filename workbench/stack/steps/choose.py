@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.core import BudgetExceeded, Completion, ConfigError, ContextOverflow, Request, Timing, Usage
+from workbench.core import BudgetExceeded, ConfigError, ContextOverflow, Request, Unavailable
 from workbench.core.hashing import sha256_file, sha256_json
 from workbench.core.naming import did_you_mean
-from workbench.economics import HardwareProfile, priced
+from workbench.economics import HardwareProfile
 from workbench.routing import Decision, FixedPolicy, Policy, Queries
+from workbench.routing.live import LiveState
 from workbench.routing.policy import AnyPolicy
 from workbench.stack.config import ChooseConfig, FixedPolicyConfig, StackConfig
 from workbench.stack.journey import Journey
 from workbench.stack.steps.compose import Composer
+from workbench.stack.steps.worst_cost import most_usd
 
 
 def load_policy(config: StackConfig, base_dir: Path) -> AnyPolicy:
@@ -54,19 +56,28 @@ class Choice:
         policy: decides.
         composer: counts what the worded prompt takes.
         profiles: hardware by name, for the cost limit.
+        live: which circuits are open.
     """
 
     def __init__(
-        self, config: StackConfig, policy: AnyPolicy, composer: Composer, profiles: Mapping[str, HardwareProfile]
+        self,
+        config: StackConfig,
+        policy: AnyPolicy,
+        composer: Composer,
+        profiles: Mapping[str, HardwareProfile],
+        live: LiveState,
     ) -> None:
         self._cards = config.models
         self._fallbacks = config.choose.fallbacks
         self._policy = policy
         self._composer = composer
         self._profiles = profiles
+        self._live = live
 
     def run(self, journey: Journey) -> Decision:
         """The decision; where the policy's models cannot answer, the first fallback that can.
+
+        A model whose circuit is open is passed over as long as another one can answer.
 
         Raises:
             ContextOverflow: no model's window holds the prompt.
@@ -75,6 +86,7 @@ class Choice:
         """
         request = journey.request
         reasons = self._ineligible(journey, tuple(dict.fromkeys((*self._policy.models, *self._fallbacks))))
+        reasons = self._or_unwell(journey, reasons)
         eligible = np.array([[reasons[name] is None for name in self._policy.models]])
         decision = self._policy.decide(Queries.from_requests([request]), eligible)[0]
         if decision.model is not None:
@@ -97,6 +109,17 @@ class Choice:
                 or self._too_dear(name, draft, tokens)
             )
         return self._or_shortened(journey.request, reasons)
+
+    def _or_unwell(self, journey: Journey, reasons: dict[str, Exception | None]) -> dict[str, Exception | None]:
+        """The same, with models whose circuit is open left out too, unless nobody would be left."""
+        able = [name for name, reason in reasons.items() if reason is None]
+        open_now = [name for name in able if not self._live.may_answer(name)]
+        if not open_now or len(open_now) == len(able):
+            return reasons
+        journey.degraded = True
+        journey.skipped += open_now
+        journey.failures += [f"model {name!r}: {self._live.why_not(name)}" for name in open_now]
+        return {**reasons, **{name: Unavailable(self._live.why_not(name), model=name) for name in open_now}}
 
     def _needs_count(self, name: str, draft: Request) -> bool:
         return self._cards[name].context_window is not None or draft.cost_limit_usd is not None
@@ -125,10 +148,7 @@ class Choice:
         limit = draft.cost_limit_usd
         if limit is None:
             return None
-        card, most = self._cards[name], draft.sampling.max_tokens
-        flop = None if card.flop_per_token is None or tokens is None else card.flop_per_token * (tokens + most)
-        worst = Completion("", name, "length", Usage(tokens, most), Timing(0.0), compute_flop=flop)
-        cost_usd = priced(worst, card.price, self._profiles).cost_usd
+        cost_usd = most_usd(name, self._cards[name], tokens, draft.sampling.max_tokens, self._profiles)
         if cost_usd is not None and cost_usd <= limit:
             return None
         what = "an unknown cost" if cost_usd is None else f"up to {cost_usd:.3g} USD"
