@@ -53,7 +53,9 @@ class StackMetrics:
         fallbacks: (from, to) → times.
         skipped: model → times it was not asked because its circuit was open.
         hedges: (winner, loser, won or lost) → times a second model was asked beside a slow one; won: the second was quicker.
-        wasted_usd: model → USD of hedged calls that were not needed, at most (a cancelled call counts as its longest answer).
+        probes: (model, answered or failed) → calls that tried whether an outage was over.
+        wasted_usd: model → USD of calls whose answer nobody used, hedges and probes, at most: a cancelled call counts as its longest
+            answer.
         unpriced_waste: model → such calls whose price is unknown.
         degraded: degraded answers.
         audit_failures: records that could not be written.
@@ -70,7 +72,15 @@ class StackMetrics:
     fallbacks: Counter[tuple[str, str]] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     hedges: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    probes: Counter[tuple[str, str]] = field(default_factory=Counter)
     wasted_usd: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     unpriced_waste: Counter[str] = field(default_factory=Counter)
     degraded: int = 0
     audit_failures: int = 0
+
+    def waste(self, model: str, cost_usd: float | None) -> None:
+        """Count a call whose answer nobody used."""
+        if cost_usd is None:
+            self.unpriced_waste[model] += 1
+        else:
+            self.wasted_usd[model] += cost_usd

@@ -74,8 +74,8 @@ class Stack:
         self._recall = Recall(config, policy_sha256(config.choose, base_dir), clock)
         self.live = LiveState(self.models, clock, config.answer.chain.breaker)
         self._choose = Choice(config, policy, composer, profiles, self.live)
-        attempts = Attempts(config, self.models, composer, profiles, self.live, clock)
-        self._answer = Answering(config.answer, attempts)
+        self._attempts = Attempts(config, self.models, composer, profiles, self.live, self.metrics, clock)
+        self._answer = Answering(config.answer, self._attempts)
         self._check = Checking(config, clock)
         audit = config.settle.audit
         self._audit = AuditLog(audit, base_dir, clock) if audit else None
@@ -175,6 +175,7 @@ class Stack:
         """Finish what is being settled, close the audit log and the models that this stack opened. Safe to call twice."""
         while self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
+        await self._attempts.close()
         if self._audit is not None:
             await self._audit.close()
         for model in self._owned:

@@ -24,7 +24,7 @@ def chain(**settings):
 def broken(lab, stack, name, *faults):
     """The stack's model `name`, failing by a schedule."""
     model = FaultyModel(lab.models[name], FaultSchedule(faults), lab.clock)
-    stack._answer._attempts._models[name] = model
+    stack._attempts._models[name] = model
     return model.schedule
 
 
@@ -48,17 +48,19 @@ async def test_an_outage_costs_the_first_requests_a_timeout_and_the_rest_nothing
     assert stack.metrics.skipped == {"base": 5}
 
 
-async def test_a_probe_brings_the_model_back(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain())
-    asked = broken(lab, stack, "base", Fault(kind="server_error", at=(1, 2, 3, 4)))
+async def test_a_probe_brings_the_model_back_and_costs_no_request_any_time(lab):
+    stack = lab.stack(choose=CHOOSE, answer=chain(attempt_timeout_s=5))
+    asked = broken(lab, stack, "base", Fault(kind="timeout", at=(1, 2, 3, 4), after_s=1000))
     await took_s(lab, stack, 3)
     lab.clock.advance(20)
-    assert (await took_s(lab, stack))[0][1] == "far", "the probe fails"
-    lab.clock.advance(20)
-    assert (await took_s(lab, stack))[0][1] == "far", "the cooldown doubled"
-    lab.clock.advance(20)
-    assert (await took_s(lab, stack, 2)) == [(1.0, "base")] * 2
-    assert asked.n_requests == 6
+    assert await took_s(lab, stack, 3) == [(3.0, "far")] * 3, "the probe of the first one fails beside them"
+    assert stack.metrics.probes == {("base", "failed"): 1}
+    lab.clock.advance(39)
+    assert await took_s(lab, stack) == [(3.0, "far")]
+    assert asked.n_requests == 5, "the cooldown doubled, then one more probe"
+    assert await took_s(lab, stack, 2) == [(1.0, "base")] * 2
+    assert stack.metrics.probes == {("base", "failed"): 1, ("base", "answered"): 1}
+    assert stack.metrics.wasted_usd == {"base": 9.0}, "nobody used the probe's answer"
 
 
 async def test_only_one_of_many_concurrent_requests_probes(lab):
@@ -67,8 +69,21 @@ async def test_only_one_of_many_concurrent_requests_probes(lab):
     await took_s(lab, stack, 3)
     lab.clock.advance(20)
     responses = await asyncio.gather(*(stack.run(ask()) for _ in range(5)))
-    assert sorted(response.completion.model for response in responses) == ["base", "far", "far", "far", "far"]
+    assert {response.completion.model for response in responses} == {"far"}
     assert asked.n_requests == 4
+    assert (await stack.run(ask())).completion.model == "base"
+
+
+async def test_a_probe_under_way_does_not_outlive_the_stack(lab):
+    stack = lab.stack(choose=CHOOSE, answer=chain(), settle={})
+    broken(lab, stack, "base", Fault(kind="server_error", at=(1, 2, 3)), Fault(kind="timeout", at=(4,), after_s=1e6))
+    await took_s(lab, stack, 3)
+    lab.clock.advance(20)
+    await took_s(lab, stack)
+    assert stack.live.in_flight(["base"]) == [1]
+    await stack.close()
+    await asyncio.sleep(0)
+    assert stack.live.in_flight(["base"]) == [0]
 
 
 async def test_a_rate_limits_retry_after_is_honoured(lab):
@@ -76,6 +91,7 @@ async def test_a_rate_limits_retry_after_is_honoured(lab):
     asked = broken(lab, stack, "base", Fault(kind="rate_limited", at=(1,), retry_after_s=9))
     assert await took_s(lab, stack, 3) == [(3.0, "far")] * 3
     assert asked.n_requests == 1
+    await took_s(lab, stack)  # 9 s are over: its probe is answered
     assert (await took_s(lab, stack))[0] == (1.0, "base")
 
 

@@ -100,7 +100,7 @@ def test_a_stream_gives_what_a_run_gives(tmp_path, text):
 async def test_a_blocked_stream_stops_before_the_phrase_and_stops_the_model(lab):
     lab.replies["base"] = "this is the forbidden thing you asked for and much more of it"
     stack = lab.stack(check=PHRASES, admit={"session_budget": {"tokens": 900}}, answer=NO_DEADLINE)
-    model = stack._answer._attempts._models["base"] = Cut(lab.models["base"], list(lab.replies["base"]))
+    model = stack._attempts._models["base"] = Cut(lab.models["base"], list(lab.replies["base"]))
     pieces = []
     with pytest.raises(Blocked, match="the answer was blocked: phrases"):
         await collect(stack, ask(session="s"), pieces)
@@ -150,7 +150,7 @@ async def test_a_fallback_steps_in_before_the_first_text(lab):
 async def test_after_the_first_text_a_cut_stream_is_an_error(lab):
     stack = lab.stack(**FALLBACK, answer=NO_DEADLINE)
     cut = Unavailable("the stream was cut", model="base")
-    stack._answer._attempts._models["base"] = Cut(lab.models["base"], ["the ", "base "], cut)
+    stack._attempts._models["base"] = Cut(lab.models["base"], ["the ", "base "], cut)
     pieces = []
     with pytest.raises(Unavailable, match="the stream was cut"):
         await collect(stack, ask(), pieces)
@@ -161,7 +161,7 @@ async def test_after_the_first_text_a_cut_stream_is_an_error(lab):
 
 async def test_a_stream_without_its_last_piece_is_an_error(lab):
     stack = lab.stack(answer=NO_DEADLINE)
-    stack._answer._attempts._models["base"] = Cut(lab.models["base"], ["the "])
+    stack._attempts._models["base"] = Cut(lab.models["base"], ["the "])
     with pytest.raises(BadResponse, match="ended without its last piece"):
         await collect(stack, ask())
 

@@ -16,6 +16,7 @@ from workbench.routing.hedging import Hedger
 from workbench.routing.live import Call, LiveState
 from workbench.stack.config import StackConfig
 from workbench.stack.journey import Hedge, Journey
+from workbench.stack.metrics import StackMetrics
 from workbench.stack.steps.compose import Composer
 from workbench.stack.steps.worst_cost import most_usd
 
@@ -77,6 +78,7 @@ class Attempts:
         composer: words the prompt for each model.
         profiles: hardware by name, for costs.
         live: what is in flight, how long answers take, which circuits are open.
+        metrics: where probes are counted.
         clock: what tells the time.
     """
 
@@ -87,6 +89,7 @@ class Attempts:
         composer: Composer,
         profiles: Mapping[str, HardwareProfile],
         live: LiveState,
+        metrics: StackMetrics,
         clock: Clock,
     ) -> None:
         self._config = config.answer.chain
@@ -98,7 +101,9 @@ class Attempts:
         self._composer = composer
         self._profiles = profiles
         self._live = live
+        self._metrics = metrics
         self._clock = clock
+        self._probes: set[asyncio.Task[None]] = set()
         hedge = config.answer.chain.hedge
         self._hedger = Hedger(hedge, live) if hedge else None
 
@@ -137,6 +142,10 @@ class Attempts:
                 return
         raise exhausted(run.errors, name)
 
+    async def close(self) -> None:
+        """Cancel the probes that still run. Safe to call twice."""
+        await cancelled(*self._probes)
+
     def _run(self, journey: Journey, deadline: Deadline, name: str, request: Request) -> _Run:
         names = self._fallbacks.attempts(name, journey.permitted)
         reserved_s = self._config.reserved_s(deadline.left_s) if len(names) > 1 else 0.0
@@ -168,9 +177,38 @@ class Attempts:
             run.failed(Unavailable(self._live.why_not(name), model=name))
             return None
         full_s = self._full_s(is_last, len(run.names))
+        if call.permit is not None and call.permit.is_probe and not is_last:
+            self._begin_probe(run, name, call, full_s)
+            return None
         is_full = full_s is not None and time_s is not None and time_s >= FULL_SHARE * full_s
         deadline = run.deadline if is_last else run.deadline.sooner(time_s)
         return _Attempt(name, deadline, call, is_full, self._clock.monotonic_s())
+
+    def _begin_probe(self, run: _Run, name: str, call: Call, full_s: float | None) -> None:
+        """Try a model again with a copy of the request, beside it: whether the outage is over costs no request any time."""
+        run.journey.skipped.append(name)
+        run.failed(Unavailable("its circuit is open; it is tried again beside this request", model=name))
+        deadline = Deadline.after(full_s, self._clock)
+        attempt = _Attempt(name, deadline, call, True, self._clock.monotonic_s())
+        task = asyncio.ensure_future(self._probe(run.request, attempt))
+        self._probes.add(task)
+        task.add_done_callback(self._probes.discard)
+        task.add_done_callback(lambda _: self._abandoned(attempt))
+
+    async def _probe(self, request: Request, attempt: _Attempt) -> None:
+        name = attempt.name
+        try:
+            composed = self._composer.for_model(request, name, self._has_steps)
+            attempt.request = replace(composed.request, deadline_s=attempt.deadline.left_s)
+            completion = await attempt.deadline.wait(self._models[name].complete(attempt.request))
+        except DeadlinePassed:
+            self._failed(attempt, self._late(attempt))
+        except ModelError as exc:
+            self._failed(attempt, exc)
+        else:
+            self._answered(attempt, completion)
+            self._metrics.waste(name, priced(completion, self._cards[name].price, self._profiles).cost_usd)
+        self._metrics.probes[name, "answered" if self._live.may_answer(name) else "failed"] += 1
 
     def _full_s(self, is_last: bool, n_names: int) -> float | None:
         """What the configuration alone gives an attempt."""

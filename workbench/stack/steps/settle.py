@@ -149,10 +149,7 @@ class Settlement:
         metrics.skipped.update(journey.skipped)
         for hedge in journey.hedges:
             metrics.hedges[hedge.winner, hedge.loser, "won" if hedge.is_won else "lost"] += 1
-            if hedge.wasted_usd is None:
-                metrics.unpriced_waste[hedge.loser] += 1
-            else:
-                metrics.wasted_usd[hedge.loser] += hedge.wasted_usd
+            metrics.waste(hedge.loser, hedge.wasted_usd)
 
     def _count_call(self, call: Completion) -> None:
         usage = call.usage
