@@ -39,7 +39,7 @@ async def took_s(lab, stack, n=1, **known):
 
 
 async def test_an_outage_costs_the_first_requests_a_timeout_and_the_rest_nothing(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain(attempt_timeout_s=5))
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(attempt_timeout_s=5))
     hangs = Fault(kind="timeout", every=1, after_s=1000)
     asked = broken(lab, stack, "base", hangs)
     assert await took_s(lab, stack, 3) == [(8.0, "far")] * 3, "5 s until the timeout, 3 s for the answer of far"
@@ -49,7 +49,7 @@ async def test_an_outage_costs_the_first_requests_a_timeout_and_the_rest_nothing
 
 
 async def test_a_probe_brings_the_model_back_and_costs_no_request_any_time(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain(attempt_timeout_s=5))
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(attempt_timeout_s=5))
     asked = broken(lab, stack, "base", Fault(kind="timeout", at=(1, 2, 3, 4), after_s=1000))
     await took_s(lab, stack, 3)
     lab.clock.advance(20)
@@ -64,7 +64,7 @@ async def test_a_probe_brings_the_model_back_and_costs_no_request_any_time(lab):
 
 
 async def test_only_one_of_many_concurrent_requests_probes(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain())
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain())
     asked = broken(lab, stack, "base", Fault(kind="server_error", at=(1, 2, 3)))
     await took_s(lab, stack, 3)
     lab.clock.advance(20)
@@ -75,7 +75,7 @@ async def test_only_one_of_many_concurrent_requests_probes(lab):
 
 
 async def test_a_probe_under_way_does_not_outlive_the_stack(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain(), settle={})
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain())
     broken(lab, stack, "base", Fault(kind="server_error", at=(1, 2, 3)), Fault(kind="timeout", at=(4,), after_s=1e6))
     await took_s(lab, stack, 3)
     lab.clock.advance(20)
@@ -87,7 +87,7 @@ async def test_a_probe_under_way_does_not_outlive_the_stack(lab):
 
 
 async def test_a_rate_limits_retry_after_is_honoured(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain())
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain())
     asked = broken(lab, stack, "base", Fault(kind="rate_limited", at=(1,), retry_after_s=9))
     assert await took_s(lab, stack, 3) == [(3.0, "far")] * 3
     assert asked.n_requests == 1
@@ -96,7 +96,7 @@ async def test_a_rate_limits_retry_after_is_honoured(lab):
 
 
 async def test_when_every_circuit_is_open_the_models_are_still_asked(lab):
-    stack = lab.stack(choose={"policy": {"kind": "fixed", "model": "base"}}, answer=chain())
+    stack = lab.stack(settle={}, choose={"policy": {"kind": "fixed", "model": "base"}}, answer=chain())
     asked = broken(lab, stack, "base", Fault(kind="server_error", at=(1, 2, 3)))
     for _ in range(3):
         with pytest.raises(Unavailable):
@@ -106,7 +106,7 @@ async def test_when_every_circuit_is_open_the_models_are_still_asked(lab):
 
 
 async def test_an_open_circuit_is_told_in_the_trace_and_the_answer_is_not_kept(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain(), recall={"exact": {"max_entries": 10, "ttl_s": 900}})
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(), recall={"exact": {"max_entries": 10, "ttl_s": 900}})
     broken(lab, stack, "base", Fault(kind="server_error", at=(1, 2, 3)))
     await took_s(lab, stack, 3)
     response = await stack.run(ask())
@@ -120,25 +120,25 @@ async def test_an_open_circuit_is_told_in_the_trace_and_the_answer_is_not_kept(l
 
 async def test_the_last_resort_has_the_time_that_was_kept_for_it(lab):
     lab.latency_s.update(base=100.0, far=100.0, tiny=2.0)
-    stack = lab.stack(choose=CHOOSE, answer=chain(reserve_s=3))
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(reserve_s=3))
     assert await took_s(lab, stack) == [(29.0, "tiny")], "27 s for base, nothing for far, 2 of 3 s for tiny"
     assert "far" not in lab.asked
 
 
 async def test_a_quarter_of_the_deadline_is_kept_where_nothing_is_said(lab):
     lab.latency_s.update(base=100.0, far=100.0, tiny=0.5)
-    stack = lab.stack(choose=CHOOSE, answer=chain())
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain())
     assert await took_s(lab, stack, deadline_s=4.0) == [(3.5, "tiny")]
 
 
 async def test_a_model_learns_how_long_it_may_take(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain(attempt_timeout_s=7))
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(attempt_timeout_s=7))
     await stack.run(ask())
     assert lab.models["base"].history[0].deadline_s == 7
 
 
 async def test_a_caller_in_a_hurry_does_not_open_a_circuit(lab):
-    stack = lab.stack(choose={**CHOOSE, "fallbacks": ["tiny"]}, answer=chain())
+    stack = lab.stack(settle={}, choose={**CHOOSE, "fallbacks": ["tiny"]}, answer=chain())
     for _ in range(10):
         with pytest.raises(Unavailable):
             await stack.run(ask(deadline_s=0.01))
@@ -160,7 +160,7 @@ def test_a_request_that_is_wrong_itself_does_not_count_against_the_model(error, 
 
 async def test_a_stream_falls_back_before_its_first_text_and_waits_only_its_share_for_it(lab):
     lab.latency_s["base"] = 100.0
-    stack = lab.stack(choose=CHOOSE, answer=chain(attempt_timeout_s=5))
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(attempt_timeout_s=5))
     lab.models["base"].ttft_s = 50.0
     texts = [piece.text async for piece in stack.stream(ask())]
     assert "".join(texts) == "far answer"
@@ -169,12 +169,12 @@ async def test_a_stream_falls_back_before_its_first_text_and_waits_only_its_shar
 
 async def test_a_stream_that_has_begun_has_the_whole_deadline(lab):
     lab.latency_s["base"] = 20.0
-    stack = lab.stack(choose=CHOOSE, answer=chain(attempt_timeout_s=5))
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(attempt_timeout_s=5))
     assert "".join([piece.text async for piece in stack.stream(ask())]) == "the base answer"
 
 
 async def test_a_cut_stream_counts_against_the_model(lab):
-    stack = lab.stack(choose=CHOOSE, answer=chain())
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain())
     broken(lab, stack, "base", Fault(kind="cut_stream", every=1, after_pieces=0))
     for _ in range(4):
         assert "".join([piece.text async for piece in stack.stream(ask())]) == "far answer"
@@ -183,7 +183,7 @@ async def test_a_cut_stream_counts_against_the_model(lab):
 
 async def test_no_call_stays_in_flight(lab):
     lab.clock.manual = True
-    stack = lab.stack(choose=CHOOSE, answer=chain(hedge={"min_calls": 2}))
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(hedge={"min_calls": 2}))
     for _ in range(2):
         stack.live.answered(stack.live.begin("base"), 0.5)
     tasks = [asyncio.ensure_future(stack.run(ask())) for _ in range(3)]
@@ -201,7 +201,7 @@ async def test_no_call_stays_in_flight(lab):
 def hedging(lab, latencies_s, **settings):
     """A stack whose `base` usually takes 1 s, then these."""
     hedge = {"percentile": 95, "min_calls": 20, "most_share": 1.0, **settings}
-    stack = lab.stack(choose={**CHOOSE, "fallbacks": ["tiny"]}, answer=chain(hedge=hedge))
+    stack = lab.stack(settle={}, choose={**CHOOSE, "fallbacks": ["tiny"]}, answer=chain(hedge=hedge))
     for _ in range(20):
         stack.live.answered(stack.live.begin("base"), 1.0)
     lab.models["base"].latency_s = latencies_s
