@@ -18,7 +18,7 @@ from workbench.cli.output import print_json, print_table, stderr
 
 if TYPE_CHECKING:
     from workbench.core import Completion, Request
-    from workbench.core.price import Price
+    from workbench.core.price import Price, TokenPrice
     from workbench.models import ModelCard
     from workbench.models.probing import Capabilities
     from workbench.models.vllm_server import VLLMServer
@@ -210,6 +210,13 @@ def _price(price: Price | None) -> str | None:
     from workbench.core.price import TokenPrice
 
     if isinstance(price, TokenPrice):
-        listed = f" ({price.source.listed}, {price.source.tier}, {price.source.as_of})" if price.source else ""
-        return f"{price.input_usd_per_1m:g} in, {price.output_usd_per_1m:g} out USD per million tokens{listed}"
+        return f"{price.input_usd_per_1m:g} in, {price.output_usd_per_1m:g} out USD per million tokens{_listed(price)}"
     return None if price is None else f"compute on {price.hardware}"
+
+
+def _listed(price: TokenPrice) -> str:
+    """Where a price was looked up; nothing for one that was typed in."""
+    source = price.source
+    if source is None:
+        return ""
+    return f" ({source.listed}, {source.tier}, {source.as_of}{', deprecated' if source.is_deprecated else ''})"

@@ -95,7 +95,11 @@ class HardwareProfile(Strict):
             >>> round(hundred_a_day.usd_per_year)
             36525
         """
-        return self.usd_per_hour * HOURS_PER_YEAR
+        return self.usd_per_year_at(1.0)
+
+    def usd_per_year_at(self, utilisation: float) -> float:
+        """USD of a year of 365.25 days in which it works that share of the time."""
+        return self.usd_per_hour_at(utilisation) * HOURS_PER_YEAR
 
     def usd_per_hour_at(self, utilisation: float) -> float:
         """USD of an hour in which it works that share of the time: a rent does not change, power does.

@@ -5,14 +5,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from workbench.core import ConfigError
 from workbench.core.hashing import sha256_file
 from workbench.core.price import Strict, Tier, TieredRates, TokenRates, Usd
 from workbench.core.validation import read_config
 from workbench.economics.listed import ListedModel
+
+if TYPE_CHECKING:
+    from workbench.economics.price_book import PriceBook
 
 NAME = r"^[^/\s]+/\S+$"
 
@@ -77,6 +81,49 @@ class OverrideList:
         """The override of a model; None when there is none yet on that day."""
         entry = self.entries.get(name)
         return None if entry is None or entry.as_of > as_of else _listed(name, entry)
+
+
+def check_overrides(path: Path, book: PriceBook) -> dict[str, Any]:
+    """What a file of overrides says beside a book's own prices.
+
+    Args:
+        path: the file.
+        book: to compare with; its day decides what is in force.
+
+    Returns:
+        sha256 and entries: model, as_of, prices here and in the book (null: unknown) and a remark where something is odd.
+
+    Raises:
+        ConfigError: the file cannot be used; says which entry.
+    """
+    overrides = OverrideList(path)
+    entries = [_compared(name, entry, book) for name, entry in overrides.entries.items()]
+    return {"sha256": overrides.sha256, "book": book.provenance, "entries": entries}
+
+
+def _compared(name: str, entry: Override, book: PriceBook) -> dict[str, Any]:
+    remarks = []
+    try:
+        standard = book.model(name).tiers.get("standard")
+    except ConfigError:
+        standard = None
+        remarks.append("not in the list")
+    if entry.as_of > book.as_of:
+        remarks.append("not in force yet")
+    if None in (entry.input_usd_per_1m, entry.output_usd_per_1m):
+        remarks.append("unknown: an error to use")
+    if entry.is_free:
+        remarks.append("free")
+    return {
+        "model": name,
+        "as_of": entry.as_of.isoformat(),
+        "input_usd_per_1m": entry.input_usd_per_1m,
+        "output_usd_per_1m": entry.output_usd_per_1m,
+        "list_input_usd_per_1m": standard.input_usd_per_1m if standard else None,
+        "list_output_usd_per_1m": standard.output_usd_per_1m if standard else None,
+        "source": entry.source,
+        "remark": ", ".join(remarks) or None,
+    }
 
 
 def _listed(name: str, entry: Override) -> ListedModel:

@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, field_serializer
 from workbench.core.naming import did_you_mean
 from workbench.core.price import ComputePrice, ListedPrice, Price, Strict, TokenPrice
 
-
 PRICE_KEYS = tuple(key for kind in (TokenPrice, ComputePrice, ListedPrice) for key in kind.model_fields)
 
 
