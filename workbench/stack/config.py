@@ -83,6 +83,10 @@ class ChooseConfig(Strict):
     fallbacks: Annotated[
         tuple[str, ...], Field(description="tried in order when the chosen one fails; the last one must be local")
     ] = ()
+    while_left: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(description="model → share of the session's budget that must be left for it to be asked; others: any"),
+    ] = {}
 
 
 class ComposeConfig(Strict):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from workbench.budgets import Reservation
 from workbench.core import Completion, Request, Trace
 from workbench.guardrails import Verdict
-from workbench.orchestration import Deadline
+from workbench.orchestration import Deadline, total
 from workbench.routing import Decision
 
 
@@ -38,7 +38,8 @@ class Journey:
         deadline: the request's own.
         trace: its explanation so far.
         permitted: models that may see it (region).
-        reservation: tokens set aside; None without a session budget.
+        unaffordable: models that cost more than the request or its session allows.
+        reservation: tokens and money set aside; None without a session budget.
         cache_key: None when the answer is not to be cached.
         decision: what the policy said.
         verdicts: of all guards so far.
@@ -61,6 +62,7 @@ class Journey:
     deadline: Deadline
     trace: Trace
     permitted: frozenset[str] = frozenset()
+    unaffordable: frozenset[str] = frozenset()
     reservation: Reservation | None = None
     cache_key: str | None = None
     decision: Decision | None = None
@@ -88,3 +90,7 @@ class Journey:
         known = sum(call.usage.total_tokens or 0 for call in self.calls)
         reserved = self.reservation.tokens if self.reservation else 0
         return max(known, reserved) if self.n_unknown else known
+
+    def used_usd(self) -> float | None:
+        """USD to charge; None where a call's cost is unknown."""
+        return None if self.n_unknown else total([call.cost_usd for call in self.calls])

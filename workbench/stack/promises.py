@@ -29,6 +29,7 @@ def check_promises(config: StackConfig) -> None:
     _ends_locally(config)
     _chain_has_time(config)
     _somebody_hedges(config)
+    _money_can_be_counted(config)
     _patterns_add_up(config)
     _guards_are_told_apart(config)
     _stream_can_flow(config)
@@ -40,6 +41,8 @@ def named_models(config: StackConfig) -> Iterator[tuple[str, str]]:
         yield "choose.policy.model", config.choose.policy.model
     for index, name in enumerate(config.choose.fallbacks):
         yield f"choose.fallbacks[{index}]", name
+    for name in config.choose.while_left:
+        yield f"choose.while_left.{name}", name
     hedge = config.answer.chain.hedge
     if hedge is not None and hedge.model is not None:
         yield "answer.chain.hedge.model", hedge.model
@@ -108,6 +111,20 @@ def _somebody_hedges(config: StackConfig) -> None:
         raise ConfigError(
             "answer.chain.hedge: nobody can be asked beside a slow model; name one in answer.chain.hedge.model or in choose.fallbacks"
         )
+
+
+def _money_can_be_counted(config: StackConfig) -> None:
+    budget = config.admit.session_budget
+    if config.choose.while_left and budget is None:
+        raise ConfigError(
+            "choose.while_left: shares of a session's budget, but admit.session_budget is null; set one, best in usd"
+        )
+    if budget is not None and budget.usd is not None:
+        for name, card in config.models.items():
+            if card.price is None:
+                raise ConfigError(
+                    f"admit.session_budget.usd: models.{name}.price is null, so nobody could tell what a session has spent; give a price"
+                )
 
 
 def _patterns_add_up(config: StackConfig) -> None:

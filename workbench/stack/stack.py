@@ -73,7 +73,7 @@ class Stack:
         self._inspect = Inspection(config, clock)
         self._recall = Recall(config, policy_sha256(config.choose, base_dir), clock)
         self.live = LiveState(self.models, clock, config.answer.chain.breaker)
-        self._choose = Choice(config, policy, composer, profiles, self.live)
+        self._choose = Choice(config, policy, composer, profiles, self.live, self._admit.budget)
         self._attempts = Attempts(config, self.models, composer, profiles, self.live, self.metrics, clock)
         self._answer = Answering(config.answer, self._attempts)
         self._check = Checking(config, clock)

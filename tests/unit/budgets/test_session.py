@@ -108,3 +108,43 @@ def test_it_is_never_overspent_by_threads():
         thread.join()
     assert sum(spent) == 1000 - budget.left("t", "s")
     assert 900 < sum(spent) <= 1000
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["reserve", "settle"]), st.floats(0, 30), st.floats(0, 1)), min_size=1, max_size=60
+    )
+)
+def test_money_spent_and_held_never_exceeds_the_limit(steps):
+    budget, waiting = SessionBudget(SessionBudgetConfig(usd=100)), []
+    for what, usd, share in steps:
+        if what == "reserve":
+            reservation = budget.reserve("t", "s", 5)
+            try:
+                budget.hold_usd(reservation, usd)
+                waiting.append((reservation, usd * share))
+            except BudgetExceeded:
+                budget.settle(reservation, 0)
+        elif waiting:
+            budget.settle(waiting[0][0], 5, waiting.pop(0)[1])
+        account = budget._accounts.get(("t", "s"))
+        assert account is None or account.spent_usd + account.held_usd <= 100 + 1e-9
+    for reservation, usd in waiting:
+        budget.settle(reservation, 5, usd)
+    assert not waiting or budget._accounts["t", "s"].held_usd < 1e-9
+
+
+def test_holding_again_replaces_what_was_held():
+    budget = SessionBudget(SessionBudgetConfig(usd=10))
+    reservation = budget.reserve("t", "s", 0)
+    budget.hold_usd(reservation, 8.0)
+    budget.hold_usd(reservation, 10.0)
+    assert budget.left_usd(reservation) == 10.0
+    with pytest.raises(BudgetExceeded, match=r"has 0 of 10 USD left, the request may need 1"):
+        budget.hold_usd(budget.reserve("t", "s", 0), 1.0)
+
+
+def test_the_share_left_is_the_smaller_of_both_limits():
+    budget = SessionBudget(SessionBudgetConfig(tokens=100, usd=10))
+    budget.settle(budget.reserve("t", "s", 50), 30, 5.0)
+    assert budget.share_left(budget.reserve("t", "s", 0)) == 0.5

@@ -147,7 +147,7 @@ class Attempts:
         await cancelled(*self._probes)
 
     def _run(self, journey: Journey, deadline: Deadline, name: str, request: Request) -> _Run:
-        names = self._fallbacks.attempts(name, journey.permitted)
+        names = self._fallbacks.attempts(name, journey.permitted - journey.unaffordable)
         reserved_s = self._config.reserved_s(deadline.left_s) if len(names) > 1 else 0.0
         return _Run(journey, request, deadline, names, reserved_s)
 
@@ -235,8 +235,8 @@ class Attempts:
         named = self._hedger.config.model
         names = [named] if named else [name for name in run.names if name not in run.tried]
         for name in names:
-            may = name in run.journey.permitted and name not in run.tried and self._live.may_answer(name)
-            if may and self._hedger.take():
+            may = name in run.journey.permitted and name not in run.journey.unaffordable and name not in run.tried
+            if may and self._live.may_answer(name) and self._hedger.take():
                 run.tried.add(name)
                 return self._attempt(run, name, is_last=False)
         return None

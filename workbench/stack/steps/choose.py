@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from workbench.budgets import SessionBudget
 from workbench.core import BudgetExceeded, ConfigError, ContextOverflow, Request, Unavailable
 from workbench.core.hashing import sha256_file, sha256_json
 from workbench.core.naming import did_you_mean
@@ -16,6 +18,8 @@ from workbench.routing.live import LiveState
 from workbench.routing.policy import AnyPolicy
 from workbench.stack.config import ChooseConfig, FixedPolicyConfig, StackConfig
 from workbench.stack.journey import Journey
+from workbench.stack.promises import named_models
+from workbench.stack.steps.admit import n_calls
 from workbench.stack.steps.compose import Composer
 from workbench.stack.steps.worst_cost import most_usd
 
@@ -57,6 +61,7 @@ class Choice:
         composer: counts what the worded prompt takes.
         profiles: hardware by name, for the cost limit.
         live: which circuits are open.
+        budget: of sessions; None without.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Choice:
         composer: Composer,
         profiles: Mapping[str, HardwareProfile],
         live: LiveState,
+        budget: SessionBudget | None,
     ) -> None:
         self._cards = config.models
         self._fallbacks = config.choose.fallbacks
@@ -73,6 +79,10 @@ class Choice:
         self._composer = composer
         self._profiles = profiles
         self._live = live
+        self._budget = budget
+        self._while_left = config.choose.while_left
+        self._n_calls = n_calls(config) * (2 if config.answer.chain.hedge else 1)
+        self._named = tuple(dict.fromkeys(name for _, name in named_models(config)))
 
     def run(self, journey: Journey) -> Decision:
         """The decision; where the policy's models cannot answer, the first fallback that can.
@@ -85,16 +95,45 @@ class Choice:
             ConfigError: no model is meant for the task.
         """
         request = journey.request
-        reasons = self._ineligible(journey, tuple(dict.fromkeys((*self._policy.models, *self._fallbacks))))
+        names = tuple(dict.fromkeys((*self._policy.models, *self._fallbacks)))
+        reasons = self._ineligible(journey, names)
+        self._hold(journey, reasons)
         reasons = self._or_unwell(journey, reasons)
         eligible = np.array([[reasons[name] is None for name in self._policy.models]])
         decision = self._policy.decide(Queries.from_requests([request]), eligible)[0]
-        if decision.model is not None:
-            return decision
+        if decision.model is None:
+            decision = self._fallback(decision, reasons)
+        return self._with_left_out(decision, reasons)
+
+    def _fallback(self, decision: Decision, reasons: dict[str, Exception | None]) -> Decision:
+        """The first fallback that can answer."""
         for name in self._fallbacks:
             if reasons[name] is None:
                 return Decision(name, f"{name}: {decision.because}; the first fallback that can answer")
         raise next(reason for reason in reasons.values() if reason is not None)
+
+    def _with_left_out(self, decision: Decision, reasons: dict[str, Exception | None]) -> Decision:
+        """The decision, with the models that the session can no longer afford in its line."""
+        left_out = [str(reason) for reason in reasons.values() if isinstance(reason, BudgetExceeded)]
+        return replace(decision, because="; ".join([decision.because, *left_out])) if left_out else decision
+
+    def _hold(self, journey: Journey, reasons: dict[str, Exception | None]) -> None:
+        """Set the session's money aside for the dearest model that may be asked, and note the ones it cannot afford."""
+        draft = self._composer.draft(journey.request)
+        others = {name: self._not_in_budget(name, journey, draft) for name in self._named if name not in reasons}
+        every = {**reasons, **others}
+        journey.unaffordable = frozenset(name for name, why in every.items() if isinstance(why, BudgetExceeded))
+        if self._budget is None or self._budget.config.usd is None or journey.reservation is None:
+            return
+        names = [name for name, why in every.items() if why is None]
+        costs = [self._most_usd(name, draft) for name in names]
+        self._budget.hold_usd(journey.reservation, max((cost for cost in costs if cost is not None), default=0.0))
+
+    def _most_usd(self, name: str, draft: Request) -> float | None:
+        """What all calls of a request cost at most, were they all of this model."""
+        tokens = self._composer.prompt_tokens(draft, name)
+        usd = most_usd(name, self._cards[name], tokens, draft.sampling.max_tokens, self._profiles)
+        return None if usd is None else usd * self._n_calls
 
     def _ineligible(self, journey: Journey, names: tuple[str, ...]) -> dict[str, Exception | None]:
         """Why each model cannot answer; None where it can."""
@@ -107,6 +146,7 @@ class Choice:
                 or self._not_meant(name, journey.request)
                 or self._too_long(name, draft, tokens)
                 or self._too_dear(name, draft, tokens)
+                or self._not_in_budget(name, journey, draft)
             )
         return self._or_shortened(journey.request, reasons)
 
@@ -153,6 +193,27 @@ class Choice:
             return None
         what = "an unknown cost" if cost_usd is None else f"up to {cost_usd:.3g} USD"
         return BudgetExceeded(f"model {name!r} would take {what}, the request allows {limit:.3g} USD", scope="request")
+
+    def _not_in_budget(self, name: str, journey: Journey, draft: Request) -> Exception | None:
+        """Whether the session can afford the model: the share that must be left for it, and the money for its longest answer."""
+        if self._budget is None or journey.reservation is None:
+            return None
+        needed, share = self._while_left.get(name, 0.0), self._budget.share_left(journey.reservation)
+        if share < needed:
+            return BudgetExceeded(
+                f"model {name!r} is asked while {needed:.0%} of the session's budget are left, {share:.0%} are",
+                scope="session",
+            )
+        left_usd = self._budget.left_usd(journey.reservation)
+        if left_usd is None:
+            return None
+        usd = self._most_usd(name, draft)
+        if usd is not None and usd <= left_usd:
+            return None
+        what = "an unknown cost" if usd is None else f"up to {usd:.3g} USD"
+        return BudgetExceeded(
+            f"model {name!r} would take {what}, the session has {left_usd:.3g} USD left", scope="session"
+        )
 
     def _or_shortened(self, request: Request, reasons: dict[str, Exception | None]) -> dict[str, Exception | None]:
         """Where no model holds the whole conversation, those count that hold it without its oldest turns."""

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from workbench.audit import AuditLog
 from workbench.budgets import SessionBudget
 from workbench.core import Blocked, BudgetExceeded, Completion, StoreError
-from workbench.orchestration import total
 from workbench.stack.journey import Journey
 from workbench.stack.metrics import StackMetrics
 
@@ -56,7 +55,7 @@ class Settlement:
             return
         journey.is_paid = True
         if self._budget is not None and journey.reservation is not None:
-            self._budget.settle(journey.reservation, journey.used_tokens())
+            self._budget.settle(journey.reservation, journey.used_tokens(), journey.used_usd())
         for call in journey.calls:
             self._count_call(call)
 
@@ -128,7 +127,7 @@ class Settlement:
             "calls": [call.model for call in calls],
             "prompt_tokens": _total_tokens([call.usage.prompt_tokens for call in calls], journey.n_unknown),
             "completion_tokens": _total_tokens([call.usage.completion_tokens for call in calls], journey.n_unknown),
-            "cost_usd": None if journey.n_unknown else total([call.cost_usd for call in calls]),
+            "cost_usd": journey.used_usd(),
             "latency_s": round(latency_s, 6),
             "cached": journey.is_cached,
             "degraded": journey.degraded,
