@@ -14,8 +14,8 @@ from workbench.economics.hardware import HOURS_PER_MONTH, HOURS_PER_YEAR
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-MOST_LEVELS = 20_000
-"""Machines of one kind that a mix may take."""
+MOST_LEVELS = 2_000
+"""Numbers of machines that are tried where a configuration has machines of several kinds."""
 NOTHING = 1e-12
 """Share of the requests below which the rest of a subtraction is no overflow."""
 
@@ -66,7 +66,7 @@ def bill_alone(configuration: Configuration, profile: LoadProfile) -> Bill:
 def best_mix(local: Configuration, overflow: Configuration, profile: LoadProfile, least_machines: int = 0) -> Bill:
     """The cheapest number of local machines as base load, with everything above their capacity sent elsewhere.
 
-    Every number of machines up to what the peak takes is tried. Within an hour the rate is constant, a machine is filled up to the
+    Within an hour the rate is constant, a machine is filled up to the
     rate that holds the SLO (not to saturation), and machines share no queue, which is the careful side: n of them carry n times
     what one does. A request goes to the machines only where that is cheaper than overflowing.
 
@@ -89,10 +89,7 @@ def best_mix(local: Configuration, overflow: Configuration, profile: LoadProfile
         raise ConfigError(
             f"{overflow.name!r} holds {overflow.capacity_rps:g} requests/s: overflow must go where any rate is carried"
         )
-    levels = _levels(local, profile.peak_rps)
-    counts = np.maximum(_counts(local, levels), least_machines)
-    if least_machines == 0:
-        counts = np.vstack([np.zeros((1, counts.shape[1]), dtype=np.int64), counts])
+    counts = np.maximum(_candidates(local, overflow, profile), least_machines)
     best = counts[int(np.argmin(_usd_per_hour(local, counts, profile, overflow)))]
     return _bill(local, tuple(int(n) for n in best), profile, overflow)
 
@@ -102,17 +99,34 @@ def bill_with_machines(local: Configuration, n_machines: int, overflow: Configur
     return _bill(local, (n_machines,) * len(local.machines), profile, overflow)
 
 
+def _candidates(local: Configuration, overflow: Configuration, profile: LoadProfile) -> Counts:
+    """Numbers of machines among which the cheapest is: none, what the peak takes, and what lies between that can be best."""
+    none, limited = np.zeros((1, len(local.machines)), dtype=np.int64), [m for m in local.machines if m.capacity_rps]
+    if len(local.machines) == 1 and limited:
+        return np.vstack([none, _one_kind(local, overflow, profile)])
+    return np.vstack([none, _counts(local, _levels(local, profile.peak_rps))])
+
+
+def _one_kind(local: Configuration, overflow: Configuration, profile: LoadProfile) -> Counts:
+    """With one kind of machine each further one saves less than the one before, so the last that pays is found by halving."""
+    (machine,) = local.machines
+    capacity, peak = machine.capacity_rps or 0.0, machine.count(profile.peak_rps)
+    rates, weights = np.array(profile.rates), np.array(profile.weights)
+    saves = SECONDS_PER_HOUR * (overflow.variable_usd - local.variable_usd)
+    low, high = 0, peak  # the first `low` machines pay, those after `high` do not
+    while low < high:
+        middle = (low + high + 1) // 2
+        filled = np.clip(rates - (middle - 1) * capacity, 0.0, capacity) @ weights
+        low, high = (middle, high) if saves * filled > machine.usd_per_hour else (low, middle - 1)
+    return np.array([[low], [max(low, 1)], [peak]], dtype=np.int64)
+
+
 def _levels(local: Configuration, peak_rps: float) -> Floats:
-    """Rates to carry locally: wherever another machine is full, and the peak."""
+    """Rates to carry locally: wherever another machine of some kind is full, and the peak; thinned out beyond 2,000 machines."""
     levels = [np.array([peak_rps])]
     for capacity in {machine.capacity_rps for machine in local.machines if machine.capacity_rps is not None}:
         n_steps = int(peak_rps / capacity)
-        if n_steps > MOST_LEVELS:
-            raise ConfigError(
-                f"the peak of {peak_rps:g} requests/s takes {n_steps} machines of {capacity:g} requests/s; at most {MOST_LEVELS} "
-                "are tried"
-            )
-        levels.append(capacity * np.arange(1, n_steps + 1))
+        levels.append(capacity * np.arange(1, n_steps + 1, max(1, n_steps // MOST_LEVELS)))
     return np.unique(np.concatenate(levels))
 
 

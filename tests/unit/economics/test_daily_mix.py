@@ -91,7 +91,6 @@ def test_overflow_into_something_with_a_limit_is_refused():
         best_mix(local, Configuration("other", 0.0, (Machine(1.0, 2.0),)), LoadProfile.flat(1.0))
 
 
-def test_a_mix_of_a_million_machines_is_refused():
-    local = Configuration("l", 0.0, (Machine(1.0, 0.001),))
-    with pytest.raises(ConfigError, match="at most 20000"):
-        best_mix(local, Configuration("a", 0.1), LoadProfile.flat(1000.0))
+def test_a_mix_of_a_million_machines_is_found_as_well():
+    local, api = Configuration("l", 0.0, (Machine(0.001, 0.001),)), Configuration("a", 0.1)
+    assert best_mix(local, api, LoadProfile.flat(1000.0)).n_machines == (1_000_000,)
