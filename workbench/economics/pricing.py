@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from workbench.core import Completion, ConfigError, InconsistentUsage, Usage
 from workbench.core.price import ComputePrice, Price, TieredRates, TokenPrice, TokenRates
@@ -40,6 +41,26 @@ def priced(completion: Completion, price: Price | None, profiles: Mapping[str, H
             f"model {completion.model!r}: {exc}; the cost of its answer is unknown", UnknownCost, stacklevel=2
         )
         return replace(completion, cost_usd=None)
+
+
+def price_record(price: Price | None, profiles: Mapping[str, HardwareProfile]) -> dict[str, Any] | None:
+    """All that a price was made of, JSON-ready, so that a cost stays traceable when books and machines cost something else.
+
+    Returns:
+        The rates and the book's edition of a token price, the profile of a compute price; None without a price.
+
+    Raises:
+        ConfigError: the price names an unknown hardware profile.
+
+    Example:
+        >>> profile = HardwareProfile(usd_per_hour=3.6, flop_per_s=1e12, as_of="2026-11-01", source="example")
+        >>> price_record(ComputePrice(hardware="box"), {"box": profile})["profile"]["usd_per_hour"]
+        3.6
+    """
+    if isinstance(price, ComputePrice):
+        profile = find_profile(price.hardware, profiles)
+        return {"hardware": price.hardware, "profile": profile.model_dump(mode="json", by_alias=True)}
+    return None if price is None else price.model_dump(mode="json")
 
 
 def token_cost_usd(usage: Usage, price: TokenPrice, *, batch: bool = False) -> float | None:

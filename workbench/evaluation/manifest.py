@@ -18,7 +18,8 @@ class Manifest:
     Args:
         source: "recorded", or "import:FORMAT" with the chosen set.
         suite_hash: content hash of the suite that was asked.
-        models: model name → card, `card_hash`, and `weights_hash` where the weights are local.
+        models: model name → card, `card_hash`, `weights_hash` where the weights are local, and `price`: the rates or the hardware
+            profile that its costs were made of, with the price book's edition.
         sampling: how answers were drawn, and how many samples a cell.
         grader: the suite's default grader.
         package_version: version of this package that made the rows.

@@ -120,7 +120,7 @@ class _Recorder:
 
     async def run(self, models: Mapping[str, Model]) -> None:
         for name, model in models.items():
-            self.recording.open_model(name, model.card, load_of(model.card, self.config.concurrency))
+            self.recording.open_model(name, model.card, load_of(model.card, self.config.concurrency), self.profiles)
         if self.config.parallel_models:
             await asyncio.gather(*(self._record_model(name, model) for name, model in models.items()))
         else:

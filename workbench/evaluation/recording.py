@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from workbench.core import Clock, ConfigError, StoreError
 from workbench.core.environment import git_commit, hardware, versions
 from workbench.core.hashing import sha256_json
 from workbench.core.journal import Journal, read_journal
+from workbench.economics import ComputePrice, HardwareProfile, load_profiles, price_record
 from workbench.evaluation.manifest import SCHEMA_VERSION, Manifest
 from workbench.evaluation.plan import Load, RecordConfig
 from workbench.evaluation.suite import Suite
@@ -94,13 +95,15 @@ class Recording:
     ) -> None:
         self._journal.close()
 
-    def open_model(self, name: str, card: ModelCard, load: Load) -> None:
+    def open_model(
+        self, name: str, card: ModelCard, load: Load, profiles: Mapping[str, HardwareProfile] | None = None
+    ) -> None:
         """Note a model before its first answer.
 
         Raises:
-            ConfigError: the journal holds answers of a model of that name with another card.
+            ConfigError: the journal holds answers of a model of that name with another card, or its hardware is unknown.
         """
-        described = describe_card(card)
+        described = describe_card(card, profiles)
         found = self.recorded.models.get(name)
         if found is not None and found["card_hash"] != described["card_hash"]:
             changed = sorted(k for k in found["card"] if found["card"][k] != described["card"].get(k))
@@ -128,11 +131,11 @@ class Recording:
         """Provenance of what the journal holds."""
         header, models = self.recorded.header or {}, self.recorded.models
         loads = {name: record["load"] for name, record in models.items()}
-        kept = ("card", "card_hash", "weights_hash")
+        kept = ("card", "card_hash", "weights_hash", "price")
         return Manifest(
             source="recorded",
             suite_hash=self._suite.hash,
-            models={name: {key: record[key] for key in kept} for name, record in models.items()},
+            models={name: {key: record.get(key) for key in kept} for name, record in models.items()},
             sampling={**header["sampling"], "samples": 1 + max((key[2] for key in self.recorded.rows), default=0)},
             grader=self._suite.grader.to_text(),
             package_version=header["package_version"],
@@ -189,15 +192,35 @@ class Recording:
         }
 
 
-def describe_card(card: ModelCard) -> dict[str, Any]:
-    """A card for the manifest: its content, the hash of what decides its answers, and the hash of its weights."""
+def describe_card(card: ModelCard, profiles: Mapping[str, HardwareProfile] | None = None) -> dict[str, Any]:
+    """A card for the manifest: its content, the hash of what decides its answers, the hash of its weights, and its price in full.
+
+    Args:
+        card: the model's.
+        profiles: hardware by name; None: the shipped ones, and a profile that is not among them is null.
+
+    Raises:
+        ConfigError: its price names a profile that is not among those given.
+    """
     content = card.model_dump(mode="json")
     content["capabilities"] = sorted(content["capabilities"])
     identity = {key: value for key, value in content.items() if key not in NOT_THE_MODEL}
     if card.price is not None:  # which edition of the price book said so is provenance, not another price
         identity["price"] = {key: value for key, value in content["price"].items() if key != "source"}
     weights = weights_hash(card)
-    return {"card": content, "card_hash": sha256_json([identity, weights]), "weights_hash": weights}
+    return {
+        "card": content,
+        "card_hash": sha256_json([identity, weights]),
+        "weights_hash": weights,
+        "price": _price(card, profiles),
+    }
+
+
+def _price(card: ModelCard, profiles: Mapping[str, HardwareProfile] | None) -> dict[str, Any] | None:
+    known = load_profiles() if profiles is None else profiles
+    if profiles is None and isinstance(card.price, ComputePrice) and card.price.hardware not in known:
+        return {"hardware": card.price.hardware, "profile": None}
+    return price_record(card.price, known)
 
 
 def _change(name: str, was: dict[str, Any], now: dict[str, Any]) -> str:

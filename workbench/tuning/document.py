@@ -64,6 +64,7 @@ def _document(state: SweepState) -> dict[str, Any]:
         "margin": state.config.margin,
         "selection_rule": RULE,
         "cost_source": matrix.cost_source,
+        "prices": dict(matrix.prices) if matrix.cost_source == "measured" else {},
         "notes": list(matrix.notes),
         "data_hash": matrix.data_hash,
         "embedder": _embedder_name(state),

@@ -7,7 +7,7 @@ its cell's mean. Only prompts that every model has a score for are kept, so that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,7 @@ class OutcomeMatrix:
         data_hash: hash of the Outcomes it was made of.
         cost_source: "measured", or which nominal costs stand in.
         notes: what was left out or filled in, one sentence each.
+        prices: model → what its measured cost was made of, as the manifest has it.
     """
 
     models: tuple[str, ...]
@@ -51,6 +52,7 @@ class OutcomeMatrix:
     data_hash: str
     cost_source: str = "measured"
     notes: tuple[str, ...] = ()
+    prices: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.prompt_ids)
@@ -104,6 +106,7 @@ class OutcomeMatrix:
             data_hash=outcomes.data_hash,
             cost_source=source,
             notes=(*notes, *cost_notes, *latency_notes),
+            prices={name: dict(outcomes.manifest.models.get(name, {})).get("price") for name in models},
         )
 
     def take(self, rows: npt.NDArray[Any]) -> Self:
@@ -122,6 +125,7 @@ class OutcomeMatrix:
             data_hash=self.data_hash,
             cost_source=self.cost_source,
             notes=self.notes,
+            prices=self.prices,
         )
 
 
