@@ -53,7 +53,7 @@ class VLLMModel:
         try:
             answer = await self._api.complete(request)
         except Unavailable as exc:
-            raise self._explained(exc) from exc
+            raise await self._explained(exc) from exc
         return replace(answer, text=answer.text.lstrip())
 
     async def complete_batch(self, requests: Sequence[Request]) -> list[Completion | ModelError]:
@@ -62,16 +62,17 @@ class VLLMModel:
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
         """Pieces as the server sends them; `ttft_s` runs to the first visible one."""
-        start_s, ttft_s = self._clock.monotonic_s(), None
+        start_s, dropped, visible_s = self._clock.monotonic_s(), False, None
         try:
             async for delta in self._api.stream(request):
-                text = delta.text if ttft_s is not None else delta.text.lstrip()
-                if text and ttft_s is None:
-                    ttft_s = self._clock.monotonic_s() - start_s
+                text = delta.text if visible_s is not None else delta.text.lstrip()
+                if text and visible_s is None:
+                    visible_s = self._clock.monotonic_s() - start_s
+                dropped = dropped or (visible_s is None and bool(delta.text))
                 if text or delta.completion:
-                    yield Delta(text, _dressed(delta.completion, ttft_s))
+                    yield Delta(text, _dressed(delta.completion, visible_s if dropped else None))
         except Unavailable as exc:
-            raise self._explained(exc) from exc
+            raise await self._explained(exc) from exc
 
     def count_prompt_tokens(self, request: Request) -> int | None:
         """None: only the server knows."""
@@ -83,17 +84,20 @@ class VLLMModel:
         if self.server is not None:
             await asyncio.to_thread(self.server.stop)
 
-    def _explained(self, error: Unavailable) -> Unavailable:
+    async def _explained(self, error: Unavailable) -> Unavailable:
         """The error itself while the server lives or was stopped on purpose; how it died otherwise."""
-        if self.server is None or self.server.is_alive() or self.server.is_stopped:
+        if self.server is None or self.server.is_stopped or not await asyncio.to_thread(self.server.has_ended):
             return error
         return self.server.failure("its vLLM server has died")
 
 
-def _dressed(completion: Completion | None, ttft_s: float | None) -> Completion | None:
+def _dressed(completion: Completion | None, visible_s: float | None) -> Completion | None:
+    """The answer without leading white space; with the time of its first visible piece where pieces before it were dropped."""
     if completion is None:
         return None
-    timing = completion.timing if ttft_s is None else replace(completion.timing, ttft_s=ttft_s)
+    timing = completion.timing
+    if visible_s is not None and timing.ttft_s is not None:
+        timing = replace(timing, ttft_s=min(visible_s, timing.latency_s))
     return replace(completion, text=completion.text.lstrip(), timing=timing)
 
 

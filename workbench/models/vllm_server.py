@@ -84,8 +84,12 @@ class VLLMServer:
     @property
     def url(self) -> str:
         """Up to and including /v1."""
-        host = EVERYWHERE.get(self.options.host, self.options.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/v1"
+        host = f"[{self._connect_host}]" if ":" in self._connect_host else self._connect_host
+        return f"http://{host}:{self.port}/v1"
+
+    @property
+    def _connect_host(self) -> str:
+        return EVERYWHERE.get(self.options.host, self.options.host)
 
     @property
     def checkpoint(self) -> str:
@@ -113,6 +117,13 @@ class VLLMServer:
     def is_alive(self) -> bool:
         """Whether its first process runs."""
         return self._process is not None and self._process.exit_code() is None
+
+    def has_ended(self, patience_s: float = 2.0) -> bool:
+        """Whether it runs no more. One whose port refuses is ending: the port closes a moment before the process is gone."""
+        give_up_s = time.monotonic() + patience_s
+        while self.is_alive() and not self._is_listening() and time.monotonic() < give_up_s:
+            time.sleep(POLL_S / 10)
+        return not self.is_alive()
 
     def start(self) -> None:
         """Start the processes without waiting; a second call does nothing.
@@ -181,6 +192,13 @@ class VLLMServer:
         except (OSError, http.client.HTTPException):
             return False
 
+    def _is_listening(self) -> bool:
+        try:
+            socket.create_connection((self._connect_host, self.port), HEALTH_TIMEOUT_S).close()
+        except OSError:
+            return False
+        return True
+
     def _warm_up(self) -> None:
         """One token, whatever comes of it: a checkpoint without a chat template is refused here and serves other endpoints all the same."""
         body = {"model": self.name, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
@@ -189,11 +207,10 @@ class VLLMServer:
 
     def _asked(self, method: str, path: str, body: object = None, timeout_s: float = HEALTH_TIMEOUT_S) -> int:
         """The status of an answer of the server."""
-        host = EVERYWHERE.get(self.options.host, self.options.host)
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        connection = http.client.HTTPConnection(host, self.port, timeout=timeout_s)
+        connection = http.client.HTTPConnection(self._connect_host, self.port, timeout=timeout_s)
         try:
             connection.request(method, path, json.dumps(body) if body else None, headers)
             response = connection.getresponse()

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 PATIENCE_S = 10.0
+ORPHANS_PATIENCE_S = 2.0
 POLL_S = 0.05
 PROC = Path("/proc")
 
@@ -30,24 +31,25 @@ def session_pids(session: int) -> list[int]:
 
 
 def end_session(session: int, patience_s: float = PATIENCE_S) -> None:
-    """Ask the first process to stop (it ends its children in order), wait, then kill whatever is left of the session."""
+    """Ask the first process to stop (it ends its children in order), then those it left behind, then kill whatever is still there."""
     try:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(session, signal.SIGTERM)
-        _wait_until_empty(session, patience_s)
+        _signal([session], signal.SIGTERM)
+        _wait_while(lambda: session in session_pids(session), patience_s)
+        _signal(session_pids(session), signal.SIGTERM)
+        _wait_while(lambda: bool(session_pids(session)), min(patience_s, ORPHANS_PATIENCE_S))
     finally:  # also when Ctrl-C cuts the waiting short
-        _kill(session)
+        _signal(session_pids(session), signal.SIGKILL)
 
 
-def _kill(session: int) -> None:
-    for pid in session_pids(session):
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
 
-def _wait_until_empty(session: int, patience_s: float) -> None:
+def _wait_while(fact: Callable[[], bool], patience_s: float) -> None:
     give_up_s = time.monotonic() + patience_s
-    while session_pids(session) and time.monotonic() < give_up_s:
+    while fact() and time.monotonic() < give_up_s:
         time.sleep(POLL_S)
 
 

@@ -1,4 +1,4 @@
-"""Doubles shipped for users: a scripted model, a clock, a local server that speaks the OpenAI protocol."""
+"""Doubles shipped for users: a scripted model, a clock, local servers that speak OpenAI's and Anthropic's protocols."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from workbench.testing.clock import FakeClock
 from workbench.testing.scripted import ScriptedModel
 
 if TYPE_CHECKING:
+    from workbench.testing.fake_vllm import fake_vllm_environment
+    from workbench.testing.stub_anthropic import StubAnthropicBehaviour, StubAnthropicServer
     from workbench.testing.stub_server import StubBehaviour, StubServer
     from workbench.testing.tiny_checkpoint import save_tiny_checkpoint
 
@@ -19,12 +21,18 @@ __all__ = [
     "FaultSchedule",
     "FaultyModel",
     "ScriptedModel",
+    "StubAnthropicBehaviour",
+    "StubAnthropicServer",
     "StubBehaviour",
     "StubServer",
+    "fake_vllm_environment",
     "save_tiny_checkpoint",
 ]
 
 HEAVY = {
+    "StubAnthropicBehaviour": "workbench.testing.stub_anthropic",
+    "StubAnthropicServer": "workbench.testing.stub_anthropic",
+    "fake_vllm_environment": "workbench.testing.fake_vllm",
     "StubBehaviour": "workbench.testing.stub_server",
     "StubServer": "workbench.testing.stub_server",
     "save_tiny_checkpoint": "workbench.testing.tiny_checkpoint",
