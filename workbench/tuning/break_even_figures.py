@@ -124,7 +124,7 @@ def tornado_figure(one: Comparison) -> Figure:
     axes.set_xlabel("saving of at least one machine with overflow, against the API alone (USD per month)")
     mean = one.profile.mean_rps
     axes.set_title(
-        f"{one.a.name} against {one.b.name} at {mean:.3g} requests/s; blue: low end, red: high end",
+        f"{one.a.name} against {one.b.name} at {mean:.3g} requests/s; blue: low end, orange: high end",
         loc="left",
         fontsize=10,
     )
@@ -152,7 +152,7 @@ def day_figure(one: Comparison) -> Figure:
     rates = np.array([*one.profile.weekday, *one.profile.weekend])
     hours = np.arange(48) + np.repeat([0, 1], 24)  # a gap between the two days
     kept = np.minimum(rates, carried if mix.local_share > 0 else 0.0)
-    axes.bar(hours, kept, width=1.0, color=COLOURS[0], label=f"{one.a.name}, {sum(mix.n_machines)} machines")
+    axes.bar(hours, kept, width=1.0, color=COLOURS[0], label=f"{one.a.name}, {_machines(sum(mix.n_machines))}")
     axes.bar(hours, rates - kept, width=1.0, bottom=kept, color=COLOURS[1], label=f"overflow to {one.b.name}")
     if carried:
         axes.axhline(carried, color=GREY, ls="--", lw=1.2, label="what the machines carry with the SLO held")
@@ -167,6 +167,10 @@ def day_figure(one: Comparison) -> Figure:
     axes.set_title(f"Best mix: {told}, {100 * mix.local_share:.0f} % answered locally", loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     return figure
+
+
+def _machines(n: int) -> str:
+    return f"{n} machine{'' if n == 1 else 's'}"
 
 
 def _cycled(n: int) -> list[str]:
