@@ -1,4 +1,8 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +11,8 @@ from typer.testing import CliRunner
 
 from workbench.cli import models
 from workbench.core import ConfigError
-from workbench.testing import StubBehaviour, StubServer
+from workbench.models.vllm_watchdog import session_pids
+from workbench.testing import StubBehaviour, StubServer, fake_vllm_environment, save_tiny_checkpoint
 
 
 @pytest.fixture
@@ -84,3 +89,94 @@ def test_an_unknown_model_is_bad_input(app, tmp_path):
     assert isinstance(done.exception, ConfigError)
     assert "did you mean 'stub'" in str(done.exception)
     assert done.stdout == ""
+
+
+@pytest.fixture
+def up(tmp_path):
+    """Start `workbench models up` with a fake vLLM in a process of its own."""
+    started = []
+
+    def start(how="well", kind="vllm", words=("--json",), **fields) -> subprocess.Popen:
+        environment = fake_vllm_environment(tmp_path / "env", how)
+        card = {"kind": kind, "model": str(save_tiny_checkpoint(tmp_path / "checkpoint")), **fields}
+        (tmp_path / "lab.yaml").write_text(json.dumps({"models": {"mine": card}}))
+        command = [
+            sys.executable,
+            "-m",
+            "workbench.cli.main",
+            "models",
+            "up",
+            "mine",
+            "--lab",
+            str(tmp_path / "lab.yaml"),
+            *words,
+        ]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "WORKBENCH_VLLM": str(environment)},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kind", ["vllm", "transformers"])
+def test_up_serves_a_checkpoint_until_it_is_interrupted_and_leaves_nothing_running(up, number, kind):
+    process = up(kind=kind)
+    document = json.loads(process.stdout.readline())
+    assert document["url"].startswith("http://127.0.0.1:")
+    assert (document["model"], document["report"]["kv_cache_tokens"]) == ("mine", 174_720)
+    assert len(session_pids(document["pid"])) == 2
+    process.send_signal(number)
+    rest, said = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (0, "")
+    assert "stopped" in said
+    assert session_pids(document["pid"]) == []
+
+
+def test_up_that_is_interrupted_while_it_starts_stops_it(up):
+    process = up("silent")
+    while "starting vLLM" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "")
+    assert "Traceback" not in said
+
+
+def test_up_of_a_server_that_dies_says_why_with_exit_code_1(up):
+    process = up("dies")
+    out, said = process.communicate(timeout=30)
+    assert (process.returncode, out) == (1, "")
+    assert "ValueError: No available memory for the cache blocks." in said
+    assert "Traceback" not in said
+
+
+def test_up_of_a_server_that_dies_later_says_so_with_exit_code_1(up):
+    process = up()
+    os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "vLLM ended by itself (killed by signal 9)" in said
+
+
+def test_up_of_what_is_no_checkpoint_is_bad_input(up):
+    process = up(kind="openai-compatible", base_url="http://127.0.0.1:1/v1")
+    out, said = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    assert "runs already" in said
+
+
+def test_up_of_a_recording_is_bad_input_that_says_what_to_do(app, tmp_path):
+    (tmp_path / "lab.yaml").write_text("models: {old: {kind: recorded, model: runs/first}}")
+    done = CliRunner().invoke(app, ["models", "up", "old", "--lab", str(tmp_path / "lab.yaml")])
+    assert isinstance(done.exception, ConfigError)
+    assert "name a model of the kind vllm or transformers" in str(done.exception)
