@@ -11,12 +11,28 @@ import yaml
 
 from workbench.core import BadResponse, Completion, ModelError, Request, Sampling
 from workbench.models import Model, ModelCard, load_model
-from workbench.testing import ScriptedModel, StubBehaviour, StubServer, save_tiny_checkpoint
+from workbench.testing import (
+    ScriptedModel,
+    StubAnthropicBehaviour,
+    StubAnthropicServer,
+    StubBehaviour,
+    StubServer,
+    save_tiny_checkpoint,
+)
 
 GOOD = ("alpha", "beta is second", "gamma comes third, and last")
 BAD = "word " * 2000  # too long for those who have a window, unknown to those who remember, refused by script
 SAMPLING = Sampling(max_tokens=12)
-KINDS = ("transformers", "openai-compatible", "openai-compatible, whole", "recorded", "scripted", "stack")
+KINDS = (
+    "transformers",
+    "openai-compatible",
+    "openai-compatible, whole",
+    "anthropic",
+    "anthropic, whole",
+    "recorded",
+    "scripted",
+    "stack",
+)
 
 
 def reply_to(prompt: str) -> str:
@@ -32,6 +48,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server() -> Iterator[StubServer]:
     behaviour = StubBehaviour(reply=lambda body: reply_to(body["messages"][-1]["content"]), context_window=100)
     with StubServer(behaviour) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def messages_server() -> Iterator[StubAnthropicServer]:
+    behaviour = StubAnthropicBehaviour(reply=lambda body: reply_to(body["messages"][-1]["content"]), context_window=100)
+    with StubAnthropicServer(behaviour) as running:
         yield running
 
 
@@ -68,6 +91,10 @@ def make(request: pytest.FixtureRequest) -> Callable[[], Model]:
         card = ModelCard(kind=kind, model=str(request.getfixturevalue("stack_file")))
     elif kind == "recorded":
         card = ModelCard(kind=kind, model=str(request.getfixturevalue("recording")))
+    elif kind.startswith("anthropic"):
+        url = request.getfixturevalue("messages_server").url
+        options = {"stream": not kind.endswith("whole")}
+        card = ModelCard(kind="anthropic", model="stub", base_url=url, retries=0, options=options)
     else:
         url = request.getfixturevalue("server").url
         options = {"stream": not kind.endswith("whole")}

@@ -13,6 +13,7 @@ from workbench.evaluation.suite import Suite
 from workbench.models import ModelCard
 
 SERVER_CONCURRENCY = 8
+BEHIND_SERVERS = frozenset({"recorded", "anthropic", "vllm"})  # also without a base_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Cell:
 
 def load_of(card: ModelCard, concurrency: int | None) -> Load:
     """Local models answer batches; servers and recorded answers get a steady number of requests in flight."""
-    if card.base_url is None and card.kind != "recorded":
+    if card.base_url is None and card.kind not in BEHIND_SERVERS:
         return Load("batch", min(card.batch_size, concurrency or card.batch_size))
     return Load("concurrent", concurrency or SERVER_CONCURRENCY)
 

@@ -33,7 +33,7 @@ class ModelCard(Strict):
     The same class describes a local checkpoint, a server and a recorded model; `kind` names the backend.
     """
 
-    kind: Annotated[str, Field(description="backend: transformers, openai-compatible or recorded")]
+    kind: Annotated[str, Field(description="backend: transformers, vllm, openai-compatible, anthropic or recorded")]
     model: Annotated[
         str,
         Field(description="checkpoint folder, hub id, `reference:NAME`, the server's model id, or an Outcomes folder"),

@@ -13,11 +13,12 @@ MODEL_KINDS = Registry(
     {
         "transformers": "workbench.models.transformers_model:TransformersModel",
         "openai-compatible": "workbench.models.openai_compatible:OpenAICompatibleModel",
+        "anthropic": "workbench.models.anthropic_model:AnthropicModel",
         "vllm": "workbench.models.vllm_model:VLLMModel",
         "recorded": "workbench.models.recorded:open_recorded",
         "stack": "workbench.stack.as_model:StackModel",
     },
-    extras={"transformers": "hf", "openai-compatible": "api", "vllm": "api"},
+    extras={"transformers": "hf", "openai-compatible": "api", "anthropic": "api", "vllm": "api"},
 )
 
 

@@ -6,26 +6,19 @@ import asyncio
 import itertools
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from workbench.models.faults import Fault, FaultSchedule
+from workbench.testing.threaded_server import ThreadedServer
 
 PIECE = re.compile(r"\s*\S+|\s+")
 LOGPROB = -0.5
-START_TIMEOUT_S = 10.0
-POLL_S = 0.02
 CREATED = 1_767_225_600  # 1 January 2026: answers repeat byte by byte
 
 
@@ -35,6 +28,7 @@ class StubBehaviour:
 
     Args:
         reply: the answer to every request, or a function from the request's JSON body to it.
+        reasoning: hidden thoughts before the answer, told apart in streams and usage as reasoning models do.
         models: ids that `/v1/models` lists and requests may name.
         key: what `Authorization: Bearer …` must carry; None lets everyone in.
         ttft_s: seconds before the first token.
@@ -50,6 +44,7 @@ class StubBehaviour:
     """
 
     reply: str | Callable[[dict[str, Any]], str] = "An answer of six short words."
+    reasoning: str = ""
     models: tuple[str, ...] = ("stub",)
     key: str | None = None
     ttft_s: float = 0.0
@@ -64,7 +59,7 @@ class StubBehaviour:
     faults: Sequence[Fault] = ()
 
 
-class StubServer:
+class StubServer(ThreadedServer):
     """The stub in a thread, on a free port of this machine, while the `with` block lasts.
 
     Args:
@@ -81,42 +76,13 @@ class StubServer:
         self.behaviour = behaviour or StubBehaviour()
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
-        self.url = ""
-        self._schedule = FaultSchedule(self.behaviour.faults)
-        self._numbers = itertools.count(1)
-
-    def __enter__(self) -> StubServer:
-        # TCP by name: asyncio then turns Nagle's algorithm off, which would add some 40 ms to each answer.
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen()
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
         routes = [
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
             Route("/v1/models", self._models, methods=["GET"]),
         ]
-        config = uvicorn.Config(
-            Starlette(routes=routes), log_config=None, lifespan="off", timeout_graceful_shutdown=1, ws="none"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
-        self._thread.start()
-        self._wait_until_started()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join(START_TIMEOUT_S)
-        self._socket.close()
-
-    def _wait_until_started(self) -> None:
-        give_up_s = time.monotonic() + START_TIMEOUT_S
-        while not self._server.started:
-            if time.monotonic() > give_up_s or not self._thread.is_alive():
-                raise RuntimeError("the stub server did not start")
-            time.sleep(0.005)
+        super().__init__(routes, "/v1")
+        self._schedule = FaultSchedule(self.behaviour.faults)
+        self._numbers = itertools.count(1)
 
     async def _models(self, http: HTTPRequest) -> Response:
         data = [{"id": name, "object": "model", "owned_by": "stub"} for name in self.behaviour.models]
@@ -141,12 +107,6 @@ class StubServer:
             return Response('{"choices": [', media_type="application/json")
         return JSONResponse(answer.whole())
 
-    async def _wait(self, duration_s: float) -> None:
-        """Sleep, but not beyond the end of the `with` block."""
-        until_s = time.monotonic() + duration_s
-        while time.monotonic() < until_s and not self._server.should_exit:
-            await asyncio.sleep(min(POLL_S, duration_s))
-
     def _refusal(self, body: dict[str, Any], authorization: str | None) -> Response | None:
         stub = self.behaviour
         if stub.key is not None and authorization != f"Bearer {stub.key}":
@@ -169,7 +129,7 @@ class StubServer:
         return None
 
     async def _failed(self, fault: Fault) -> Response:
-        await self._wait(fault.after_s)
+        await self.wait(fault.after_s)
         if fault.kind == "rate_limited":
             headers = {} if fault.retry_after_s is None else {"retry-after": f"{fault.retry_after_s:g}"}
             return _error(429, "Rate limit reached", "rate_limit_exceeded", headers)
@@ -184,6 +144,7 @@ class _Answer:
         limit = body.get("max_completion_tokens", body.get("max_tokens"))
         everything = PIECE.findall(text)
         self.tokens = everything[:limit]
+        self.thoughts = PIECE.findall(stub.reasoning)
         self.finish = "stop" if len(self.tokens) == len(everything) else "length"
         self.stub = stub
         self.body = body
@@ -192,6 +153,8 @@ class _Answer:
     def whole(self) -> dict[str, Any]:
         """The JSON of an answer that is not streamed."""
         message = {"role": "assistant", "content": "".join(self.tokens)}
+        if self.thoughts:
+            message["reasoning_content"] = self.stub.reasoning
         choice = {"index": 0, "message": message, "finish_reason": self.finish, "logprobs": self._logprobs(self.tokens)}
         return {**self.head, "object": "chat.completion", "choices": [choice], "usage": self._usage()}
 
@@ -199,6 +162,8 @@ class _Answer:
         """Server-sent events, ending early or in nonsense where the fault says so."""
         await asyncio.sleep(self.stub.ttft_s)
         yield self._event({"role": "assistant", "content": ""})
+        for thought in self.thoughts:
+            yield self._event({"reasoning_content": thought})
         for index, token in enumerate(self.tokens):
             if fault is not None and index == fault.after_pieces:
                 break
@@ -226,7 +191,7 @@ class _Answer:
         }
 
     def _usage(self) -> dict[str, Any]:
-        n_prompt, n_answer = _prompt_tokens(self.body), len(self.tokens)
+        n_prompt, n_answer = _prompt_tokens(self.body), len(self.tokens) + len(self.thoughts)
         usage: dict[str, Any] = {
             "prompt_tokens": n_prompt,
             "completion_tokens": n_answer,
@@ -234,6 +199,8 @@ class _Answer:
         }
         if self.stub.cached_tokens is not None:
             usage["prompt_tokens_details"] = {"cached_tokens": self.stub.cached_tokens}
+        if self.thoughts:
+            usage["completion_tokens_details"] = {"reasoning_tokens": len(self.thoughts)}
         return usage
 
 
