@@ -198,8 +198,14 @@ class StackConfig(Strict):
         return _sorted_sets(self.model_dump(mode="json", by_alias=True))
 
     def sha256(self) -> str:
-        """Hash of the whole configuration, as audit records and evidence state it."""
-        return sha256_json(self.to_data())
+        """Hash of the whole configuration, as audit records and evidence state it.
+
+        Where and when a listed price was looked up is left out: the same price found tomorrow is the same configuration.
+        """
+        data = self.to_data()
+        for card in data["models"].values():
+            (card["price"] or {}).pop("source", None)
+        return sha256_json(data)
 
 
 def _sorted_sets(data: dict[str, Any]) -> dict[str, Any]:
