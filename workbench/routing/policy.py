@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from workbench.core import ConfigError
+from workbench.routing.circumstances import Circumstances
 from workbench.routing.decision import Alternative, Decision
-from workbench.routing.objectives import Capability, CostAware, Objective
+from workbench.routing.objectives import Objective, Row
+from workbench.routing.predictions import Predictions
 from workbench.routing.predictors.predictor import Predictor, TextEmbedder
 from workbench.routing.queries import BoolArray, IntArray, Queries
 
@@ -30,26 +32,40 @@ class Policy:
     predictor: Predictor
     objective: Objective
 
-    def choose(self, queries: Queries, eligible: BoolArray | None = None) -> IntArray:
-        """Column of the chosen model, shape (n,); -1 where no model is eligible."""
-        return self.objective.choose(self.predictor.predict(queries), self._mask(queries, eligible))
+    def choose(
+        self, queries: Queries, eligible: BoolArray | None = None, given: Circumstances | None = None
+    ) -> IntArray:
+        """Column of the chosen model, shape (n,); -1 where no model will do. Arguments as in `decide`."""
+        given = given or Circumstances.of(queries)
+        return self.objective.choose(self._expected(queries, given), self._mask(queries, eligible), given)
 
-    def decide(self, queries: Queries, eligible: BoolArray | None = None) -> list[Decision]:
+    def decide(
+        self, queries: Queries, eligible: BoolArray | None = None, given: Circumstances | None = None
+    ) -> list[Decision]:
         """One decision a request.
 
         Args:
             queries: n requests.
             eligible: shape (n, m), true where a model may answer (context, region, health, budget); None is everywhere.
+            given: load, money and chance as each request arrives; None knows only what the requests say.
 
         Raises:
             ConfigError: `eligible` has another shape.
         """
-        mask = self._mask(queries, eligible)
+        mask, given = self._mask(queries, eligible), given or Circumstances.of(queries)
+        predictions = self._expected(queries, given)
+        chosen = self.objective.choose(predictions, mask, given).tolist()
+        return [
+            self._explain(Row(self.models, column, predictions[i : i + 1], able, given[i : i + 1]))
+            for i, (column, able) in enumerate(zip(chosen, mask.tolist(), strict=True))
+        ]
+
+    def _expected(self, queries: Queries, given: Circumstances) -> Predictions:
+        """Predictions, with what warm prefix caches save taken off the costs."""
         predictions = self.predictor.predict(queries)
-        chosen = self.objective.choose(predictions, mask).tolist()
-        quality, cost = predictions.quality.tolist(), predictions.cost_usd.tolist()
-        rows = zip(chosen, quality, cost, mask.tolist(), strict=True)
-        return [self._explain(column, q, c, able) for column, q, c, able in rows]
+        if given.discount_usd is None:
+            return predictions
+        return replace(predictions, cost_usd=np.maximum(predictions.cost_usd - given.discount_usd, 0.0))
 
     def _mask(self, queries: Queries, eligible: BoolArray | None) -> BoolArray:
         shape = (len(queries), len(self.models))
@@ -59,31 +75,20 @@ class Policy:
             raise ConfigError(f"`eligible` has shape {eligible.shape}; {shape} is expected, (requests, models)")
         return eligible
 
-    def _explain(self, column: int, quality: list[float], cost: list[float], able: list[bool]) -> Decision:
+    def _explain(self, row: Row) -> Decision:
+        quality, cost, column = row.quality, row.cost_usd, row.chosen
         others = sorted(
-            (j for j in range(len(self.models)) if j != column), key=lambda j: (not able[j], -quality[j], j)
+            (j for j in range(len(self.models)) if j != column), key=lambda j: (not row.eligible[j], -quality[j], j)
         )
-        alternatives = tuple(Alternative(self.models[j], quality[j], cost[j], able[j]) for j in others)
+        alternatives = tuple(Alternative(self.models[j], quality[j], cost[j], row.eligible[j]) for j in others)
         if column < 0:
-            return Decision(None, f"none of {', '.join(self.models)} is eligible", alternatives=alternatives)
-        rival = self._rival(quality, [j for j in others if able[j]])
-        because = f"{self.models[column]}: {quality[column]:.2f} predicted"
-        if rival is None:
-            because += ", the only eligible model"
-        else:
-            because += f" vs {self.models[rival]} {quality[rival]:.2f} {self._setting()}, "
-            because += _times(cost[column], cost[rival], self.models[rival])
+            able = [name for name, may in zip(self.models, row.eligible, strict=True) if may]
+            because = f"none of {', '.join(self.models)} is eligible"
+            if able:
+                because = f"none of {', '.join(able)} is within the limits of the {self.objective.kind} objective"
+            return Decision(None, because, alternatives=alternatives)
+        because = f"{self.models[column]}: {self.objective.because(row)}"
         return Decision(self.models[column], because, quality[column], cost[column], alternatives)
-
-    def _rival(self, quality: list[float], able: list[int]) -> int | None:
-        return max(able, key=lambda j: quality[j]) if able else None
-
-    def _setting(self) -> str:
-        if isinstance(self.objective, CostAware):
-            return f"at λ={self.objective.exchange:.4g} score per USD"
-        if isinstance(self.objective, Capability):
-            return f"at floor {self.objective.floor:.4g}"
-        return f"by {self.objective.kind}"
 
     def save(self, folder: Path) -> None:
         """Write `policy.json` and its arrays, whole or not at all.
@@ -125,17 +130,22 @@ class FixedPolicy:
         if self.model not in self.models:
             raise ConfigError(f"the fixed model {self.model!r} is not among {', '.join(self.models)}")
 
-    def choose(self, queries: Queries, eligible: BoolArray | None = None) -> IntArray:
+    def choose(
+        self, queries: Queries, eligible: BoolArray | None = None, given: Circumstances | None = None
+    ) -> IntArray:
         """Column of the model, shape (n,); -1 where it is not eligible."""
+        del given
         column = self.models.index(self.model)
         chosen = np.full(len(queries), column, np.intp)
         return chosen if eligible is None else np.where(eligible[:, column], chosen, -1)
 
-    def decide(self, queries: Queries, eligible: BoolArray | None = None) -> list[Decision]:
+    def decide(
+        self, queries: Queries, eligible: BoolArray | None = None, given: Circumstances | None = None
+    ) -> list[Decision]:
         """The model for every request; None where it is not eligible."""
         yes = Decision(self.model, f"{self.model}: fixed by the configuration")
         no = Decision(None, f"the fixed model {self.model} is not eligible")
-        return [yes if column >= 0 else no for column in self.choose(queries, eligible).tolist()]
+        return [yes if column >= 0 else no for column in self.choose(queries, eligible, given).tolist()]
 
     def save(self, folder: Path) -> None:
         """Write `policy.json`, whole or not at all."""
@@ -145,11 +155,3 @@ class FixedPolicy:
 
 
 AnyPolicy = Policy | FixedPolicy
-
-
-def _times(cost: float, other_cost: float, other: str) -> str:
-    if other_cost == cost:
-        return f"at the same cost as {other}"
-    if other_cost <= 0 or cost <= 0:
-        return f"{cost:.3g} USD instead of {other_cost:.3g}"
-    return f"{cost / other_cost:.2g}× the cost of {other}"

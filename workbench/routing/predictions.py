@@ -20,3 +20,7 @@ class Predictions:
     quality: FloatArray
     cost_usd: FloatArray
     latency_s: FloatArray
+
+    def __getitem__(self, rows: slice) -> Predictions:
+        """The predictions of a slice of the requests."""
+        return Predictions(self.quality[rows], self.cost_usd[rows], self.latency_s[rows])

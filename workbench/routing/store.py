@@ -15,7 +15,7 @@ import numpy.typing as npt
 from workbench.core import ConfigError, StoreError
 from workbench.core.files import read_json, replacing, write_json
 from workbench.core.hashing import sha256_file
-from workbench.routing.objectives import objective_from_json, objective_to_json
+from workbench.routing.objective_json import objective_from_json, objective_to_json
 from workbench.routing.policy import AnyPolicy, FixedPolicy, Policy
 from workbench.routing.predictors.learned import LearnedPredictor
 from workbench.routing.predictors.predictor import State, TextEmbedder

@@ -23,6 +23,7 @@ from workbench.models import ModelCard
 from workbench.orchestration import PatternConfig, SingleConfig
 from workbench.prompts import TemplateConfig
 from workbench.routing.fallback import ChainConfig
+from workbench.routing.objective_json import ObjectiveConfig
 
 SCHEMA_VERSION = 1
 
@@ -74,6 +75,10 @@ class LearnedPolicyConfig(Strict):
     artifact: Annotated[
         str, Field(min_length=1, description="folder of the saved policy, relative to the configuration's")
     ]
+    objective: Annotated[
+        ObjectiveConfig | None,
+        Field(description="how its predictions become a choice; null: as the sweep saved it"),
+    ] = None
 
 
 class ChooseConfig(Strict):

@@ -37,7 +37,7 @@ from workbench.stack.steps.admit import Admission
 from workbench.stack.steps.answer import Answering
 from workbench.stack.steps.attempts import Attempts
 from workbench.stack.steps.check import Checking
-from workbench.stack.steps.choose import Choice, load_policy, policy_sha256
+from workbench.stack.steps.choose import Choice, load_policy, make_pacer, policy_sha256
 from workbench.stack.steps.compose import Composer
 from workbench.stack.steps.inspect import Inspection
 from workbench.stack.steps.recall import Made, Recall, recalled
@@ -73,14 +73,15 @@ class Stack:
         self._inspect = Inspection(config, clock)
         self._recall = Recall(config, policy_sha256(config.choose, base_dir), clock)
         self.live = LiveState(self.models, clock, config.answer.chain.breaker)
-        self._choose = Choice(config, policy, composer, profiles, self.live, self._admit.budget)
+        self.pacer = make_pacer(config.choose, clock)
+        self._choose = Choice(config, policy, composer, profiles, self.live, self._admit.budget, self.pacer)
         self._attempts = Attempts(config, self.models, composer, profiles, self.live, self.metrics, clock)
         self._answer = Answering(config.answer, self._attempts)
         self._check = Checking(config, clock)
         audit = config.settle.audit
         self._audit = AuditLog(audit, base_dir, clock) if audit else None
         regions = {name: card.region for name, card in config.models.items()}
-        self._settle = Settlement(self._admit.budget, self._audit, config.sha256(), regions, self.metrics)
+        self._settle = Settlement(self._admit.budget, self._audit, config.sha256(), regions, self.metrics, self.pacer)
 
     @classmethod
     def from_config(

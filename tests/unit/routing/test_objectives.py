@@ -3,7 +3,7 @@ import pytest
 
 from workbench.core import ConfigError
 from workbench.routing import Capability, CostAware, FixedChoice, Predictions
-from workbench.routing.objectives import objective_from_json, objective_to_json
+from workbench.routing.objective_json import objective_from_json, objective_to_json
 
 
 def predictions(quality, cost):

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from workbench.budgets import SessionBudget
-from workbench.core import BudgetExceeded, ConfigError, ContextOverflow, Request, Unavailable
+from workbench.core import BudgetExceeded, Clock, ConfigError, ContextOverflow, Request, Unavailable
 from workbench.core.hashing import sha256_file, sha256_json
 from workbench.core.naming import did_you_mean
 from workbench.economics import HardwareProfile
-from workbench.routing import Decision, FixedPolicy, Policy, Queries
-from workbench.routing.live import LiveState
+from workbench.routing import BudgetPacer, Circumstances, Decision, FixedPolicy, LiveState, Policy, Queries
+from workbench.routing.circumstances import draws_of
+from workbench.routing.objective_json import CostAwareConfig, HybridConfig
 from workbench.routing.policy import AnyPolicy
-from workbench.stack.config import ChooseConfig, FixedPolicyConfig, StackConfig
+from workbench.routing.queries import FloatArray
+from workbench.stack.config import ChooseConfig, FixedPolicyConfig, LearnedPolicyConfig, StackConfig
 from workbench.stack.journey import Journey
 from workbench.stack.promises import named_models
 from workbench.stack.steps.admit import n_calls
@@ -41,7 +43,22 @@ def load_policy(config: StackConfig, base_dir: Path) -> AnyPolicy:
                 f"choose.policy.artifact: the policy in {base_dir / policy.artifact} chooses among {', '.join(loaded.models)};"
                 f" models has no {name!r}: {did_you_mean(name, config.models)}"
             )
-    return loaded
+    if policy.objective is None:
+        return loaded
+    if isinstance(loaded, FixedPolicy):
+        raise ConfigError(
+            f"choose.policy.objective: the policy in {base_dir / policy.artifact} is fixed to {loaded.model} and predicts nothing that"
+            " an objective could weigh; leave the objective out, or save a learned policy"
+        )
+    return replace(loaded, objective=policy.objective.build(loaded.models))
+
+
+def make_pacer(config: ChooseConfig, clock: Clock) -> BudgetPacer | None:
+    """What keeps a period's budget; None without one."""
+    objective = config.policy.objective if isinstance(config.policy, LearnedPolicyConfig) else None
+    if not isinstance(objective, CostAwareConfig | HybridConfig) or objective.pacing is None:
+        return None
+    return BudgetPacer(objective.pacing, objective.exchange, clock)
 
 
 def policy_sha256(config: ChooseConfig, base_dir: Path) -> str:
@@ -62,6 +79,7 @@ class Choice:
         profiles: hardware by name, for the cost limit.
         live: which circuits are open.
         budget: of sessions; None without.
+        pacer: of the period's budget; None without.
     """
 
     def __init__(
@@ -72,6 +90,7 @@ class Choice:
         profiles: Mapping[str, HardwareProfile],
         live: LiveState,
         budget: SessionBudget | None,
+        pacer: BudgetPacer | None,
     ) -> None:
         self._cards = config.models
         self._fallbacks = config.choose.fallbacks
@@ -80,6 +99,7 @@ class Choice:
         self._profiles = profiles
         self._live = live
         self._budget = budget
+        self._pacer = pacer
         self._while_left = config.choose.while_left
         self._n_calls = n_calls(config) * (2 if config.answer.chain.hedge else 1)
         self._named = tuple(dict.fromkeys(name for _, name in named_models(config)))
@@ -100,7 +120,7 @@ class Choice:
         self._hold(journey, reasons)
         reasons = self._or_unwell(journey, reasons)
         eligible = np.array([[reasons[name] is None for name in self._policy.models]])
-        decision = self._policy.decide(Queries.from_requests([request]), eligible)[0]
+        decision = self._policy.decide(Queries.from_requests([request]), eligible, self._circumstances(journey))[0]
         if decision.model is None:
             decision = self._fallback(decision, reasons)
         return self._with_left_out(decision, reasons)
@@ -110,7 +130,29 @@ class Choice:
         for name in self._fallbacks:
             if reasons[name] is None:
                 return Decision(name, f"{name}: {decision.because}; the first fallback that can answer")
-        raise next(reason for reason in reasons.values() if reason is not None)
+        refused = next((reason for reason in reasons.values() if reason is not None), None)
+        raise refused or Unavailable(decision.because, model=", ".join(self._policy.models))
+
+    def _circumstances(self, journey: Journey) -> Circumstances:
+        """Load, money and chance at this moment, as one row."""
+        models, request = self._policy.models, journey.request
+        recent_s = [self._live.models[name].latency_s for name in models]
+        return Circumstances(
+            tasks=(request.task,),
+            in_flight=np.array([self._live.in_flight(models)], np.float64),
+            recent_s=np.array([[np.nan if seconds is None else seconds for seconds in recent_s]]),
+            exchange=None if self._pacer is None else np.array([self._pacer.exchange()]),
+            left_usd=self._left_usd(journey),
+            draws=draws_of((request.request_id,)),
+        )
+
+    def _left_usd(self, journey: Journey) -> FloatArray | None:
+        """What is left of the period's and of the session's budget, whichever is less; None without either."""
+        left: list[float | None] = [None if self._pacer is None else self._pacer.left_usd()]
+        if self._budget is not None and journey.reservation is not None:
+            left.append(self._budget.left_usd(journey.reservation))
+        known = [usd for usd in left if usd is not None]
+        return np.array([min(known)]) if known else None
 
     def _with_left_out(self, decision: Decision, reasons: dict[str, Exception | None]) -> Decision:
         """The decision, with the models that the session can no longer afford in its line."""

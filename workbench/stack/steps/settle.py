@@ -7,6 +7,7 @@ from typing import Any, Literal
 from workbench.audit import AuditLog
 from workbench.budgets import SessionBudget
 from workbench.core import Blocked, BudgetExceeded, Completion, StoreError
+from workbench.routing import BudgetPacer
 from workbench.stack.journey import Journey
 from workbench.stack.metrics import StackMetrics
 
@@ -33,6 +34,7 @@ class Settlement:
         config_sha256: stands in every record.
         regions: model → region.
         metrics: what is counted.
+        pacer: counts the period's spending; None without.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Settlement:
         config_sha256: str,
         regions: dict[str, str | None],
         metrics: StackMetrics,
+        pacer: BudgetPacer | None = None,
     ) -> None:
         self._budget = budget
         self._audit = audit
         self._config_sha256 = config_sha256
         self._regions = regions
         self._metrics = metrics
+        self._pacer = pacer
 
     def settle_spending(self, journey: Journey) -> None:
         """Replace the reservation by what was used and count the calls. Calling it again changes nothing."""
@@ -58,6 +62,8 @@ class Settlement:
             self._budget.settle(journey.reservation, journey.used_tokens(), journey.used_usd())
         for call in journey.calls:
             self._count_call(call)
+        if self._pacer is not None:
+            self._pacer.spend(sum(call.cost_usd for call in journey.calls if call.cost_usd is not None))
 
     async def run(
         self, journey: Journey, latency_s: float, completion: Completion | None, error: BaseException | None = None
