@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from workbench.cli.memory import memory
 from workbench.cli.output import print_json, print_table, stderr
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
     verb.command("list")(list_models)
     verb.command("check")(check)
     verb.command("up")(up)
+    verb.command("memory")(memory)
     app.add_typer(verb, name="models")
 
 
