@@ -170,8 +170,11 @@ def usage_of(reported: Json) -> Usage:
     """Tokens, all-inclusive: here `input_tokens` leaves out what was read from the prompt cache and what was written to it.
 
     Example:
-        >>> usage_of({"input_tokens": 50, "cache_read_input_tokens": 900, "cache_creation_input_tokens": 50, "output_tokens": 7})
-        Usage(prompt_tokens=1000, completion_tokens=7, cached_tokens=900, cache_write_tokens=50, reasoning_tokens=None)
+        >>> usage = usage_of(
+        ...     {"input_tokens": 50, "cache_read_input_tokens": 900, "cache_creation_input_tokens": 50, "output_tokens": 7}
+        ... )
+        >>> usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens
+        (1000, 900, 50)
     """
     fresh = count(reported, "input_tokens")
     cached, written = count(reported, "cache_read_input_tokens"), count(reported, "cache_creation_input_tokens")
@@ -181,4 +184,5 @@ def usage_of(reported: Json) -> Usage:
         cached_tokens=cached,
         cache_write_tokens=written,
         reasoning_tokens=count(reported, "output_tokens_details", "thinking_tokens"),
+        cache_write_1h_tokens=count(reported, "cache_creation", "ephemeral_1h_input_tokens"),
     )

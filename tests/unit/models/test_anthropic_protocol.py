@@ -48,6 +48,16 @@ def test_temperature_and_nucleus_are_sent_together_only_where_both_say_something
             {"input_tokens": 1, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}},
             Usage(1, 9, reasoning_tokens=4),
         ),
+        (  # tokens that are kept for an hour are told apart, because they cost more
+            {
+                "input_tokens": 2,
+                "cache_read_input_tokens": 10,
+                "cache_creation_input_tokens": 7,
+                "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4},
+                "output_tokens": 1,
+            },
+            Usage(19, 1, 10, 7, cache_write_1h_tokens=4),
+        ),
     ],
 )
 def test_usage_is_converted_to_all_inclusive_counts(reported, usage):
