@@ -11,7 +11,8 @@ from workbench.cli.output import print_json, print_table, stderr
 
 if TYPE_CHECKING:
     from workbench.models import ModelCard
-    from workbench.models.memory import Engine, MemoryPlan
+    from workbench.models.memory import MemoryPlan
+    from workbench.models.memory_parts import Engine
     from workbench.models.memory_trial import MemoryTrial
 
 GIB = 2**30
@@ -57,7 +58,7 @@ def memory(
     plan = predict_memory(
         where,
         dtype=dtype or (card.dtype if card else "float32"),
-        max_model_len=context or (card.context_window if card else None),
+        max_model_len=card.context_window if context is None and card else context,
         n_sequences=(card.batch_size if card else 1) if sequences is None else sequences,
         answer_tokens=answer,
         kv_dtype=kv_dtype,
@@ -147,7 +148,8 @@ def _compared(plan: MemoryPlan, trial: MemoryTrial) -> dict[str, Any]:
 
 def _show(model: str, document: dict[str, Any]) -> None:
     rows = [[part["name"], part["gib"], part["origin"], part["formula"]] for part in document["parts"]]
-    title = f"{model}: {document['n_sequences']} sequences of {document['max_model_len']} tokens, {document['engine']} on {document['device']}"
+    size = f"{document['n_sequences']} sequences of {document['max_model_len']} tokens"
+    title = f"{model}: {size}, {document['engine']} on {document['device']}"
     print_table(title, ["part", "GiB", "origin", "formula"], [*rows, ["total", document["memory_gib"], "", ""]])
     for note in document["notes"]:
         stderr.print(f"note: {note}")

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workbench.core import ConfigError
@@ -30,6 +30,8 @@ FORMULA = (
     "by prompt tokens, a prompt token weighing as much as a token-step; idle where none is active"
 )
 Reading = tuple[float, float]
+SHORTEST_S = 1e-9
+"""Below a clock's resolution a rate means nothing; keeps rates finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class ActiveRequest:
         """Decode steps a second; None where decoding was not seen."""
         if self.first_token_s is None or self.completion_tokens < 2 or self.end_s <= self.first_token_s:
             return None
-        return (self.completion_tokens - 1) / (self.end_s - self.first_token_s)
+        return (self.completion_tokens - 1) / max(self.end_s - self.first_token_s, SHORTEST_S)
 
     def decodes_at(self, moment_s: float) -> bool:
         """Whether it decodes then."""
@@ -71,7 +73,7 @@ class ActiveRequest:
         if not self.start_s <= moment_s < until_s:
             return 0.0
         tokens = self.prompt_tokens + (self.completion_tokens if self.first_token_s is None else 0)
-        return max(tokens, 1) / (until_s - self.start_s)
+        return max(tokens, 1) / max(until_s - self.start_s, SHORTEST_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,17 @@ def share_energy(readings: Sequence[Reading], requests: Sequence[ActiveRequest])
     """
     _check(readings)
     weights = [0.0] * (len(requests) + 1)  # the last one is idle
-    for (since_s, before_wh), (until_s, after_wh) in itertools.pairwise(readings):
-        spent_wh = after_wh - before_wh
-        for start_s, end_s in _between_events(since_s, until_s, requests):
-            part_wh = spent_wh * (end_s - start_s) / (until_s - since_s)
-            for index, share in _shares_at((start_s + end_s) / 2, requests):
-                weights[index] += part_wh * share
-    *shares, idle_wh = split_exactly(readings[-1][1] - readings[0][1], weights)
-    return EnergyShares(tuple(shares), idle_wh, readings[-1][1] - readings[0][1])
+    power_w = iter(itertools.pairwise(readings))
+    (since_s, before_wh), (until_s, after_wh) = next(power_w)
+    for start_s, end_s, active in _intervals(readings, requests):
+        while start_s >= until_s:
+            (since_s, before_wh), (until_s, after_wh) = next(power_w)
+        part_wh = (after_wh - before_wh) * (end_s - start_s) / (until_s - since_s)
+        for index, share in _shares_at((start_s + end_s) / 2, requests, active):
+            weights[index] += part_wh * share
+    total_wh = readings[-1][1] - readings[0][1]
+    *shares, idle_wh = split_exactly(total_wh, weights)
+    return EnergyShares(tuple(shares), idle_wh, total_wh)
 
 
 def share_by_token_steps(span_wh: float, requests: Sequence[ActiveRequest]) -> list[float]:
@@ -179,33 +184,43 @@ def split_exactly(total: float, weights: Sequence[float]) -> list[float]:
     whole = math.fsum(weights)
     if whole <= 0:
         return [*([0.0] * (len(weights) - 1)), total]
-    mantissa, exponent = math.frexp(total)
-    units, unit = int(math.ldexp(mantissa, 53)), exponent - 53
+    unit = max(math.frexp(total)[1] - 53, -1074)
+    units = int(math.ldexp(total, -unit))
     counts = [int(units * (weight / whole)) for weight in weights]
     largest = max(range(len(weights)), key=lambda index: weights[index])
     counts[largest] += units - sum(counts)
     return [math.ldexp(count, unit) for count in counts]
 
 
-def _between_events(since_s: float, until_s: float, requests: Sequence[ActiveRequest]) -> list[Reading]:
-    moments = {since_s, until_s}
+def _intervals(
+    readings: Sequence[Reading], requests: Sequence[ActiveRequest]
+) -> Iterator[tuple[float, float, Sequence[int]]]:
+    """(start, end, active requests) between each two moments at which anything changes: a reading, or a request's phase."""
+    first_s, last_s = readings[0][0], readings[-1][0]
+    moments = {at_s for at_s, _ in readings}
     for request in requests:
-        moments.update(m for m in (request.start_s, request.first_token_s, request.end_s) if m is not None)
-    inside = sorted(moment for moment in moments if since_s <= moment <= until_s)
-    return list(itertools.pairwise(inside))
+        seen = (request.start_s, request.first_token_s, request.end_s)
+        moments.update(at_s for at_s in seen if at_s is not None and first_s < at_s < last_s)
+    coming = sorted(range(len(requests)), key=lambda index: -requests[index].start_s)
+    active: list[int] = []
+    for start_s, end_s in itertools.pairwise(sorted(moments)):
+        while coming and requests[coming[-1]].start_s <= start_s:
+            active.append(coming.pop())
+        active = [index for index in active if requests[index].end_s > start_s]
+        yield start_s, end_s, active
 
 
-def _shares_at(moment_s: float, requests: Sequence[ActiveRequest]) -> list[tuple[int, float]]:
-    """(index, share) of whoever is active then, adding up to 1; the index behind the last one is idle."""
-    decoding = [i for i, request in enumerate(requests) if request.decodes_at(moment_s)]
+def _shares_at(moment_s: float, requests: Sequence[ActiveRequest], active: Sequence[int]) -> list[tuple[int, float]]:
+    """(index, share) of whoever is active then, adding up to 1; the index behind the last request is idle."""
+    decoding = [i for i in active if requests[i].decodes_at(moment_s)]
     rates = [rate for rate in (requests[i].steps_per_s for i in decoding) if rate is not None]
     steps_per_s = math.fsum(rates) / len(rates) if rates else 1.0
     weights = [(i, steps_per_s) for i in decoding]
-    weights += [(i, request.prompt_tokens_per_s(moment_s)) for i, request in enumerate(requests) if i not in decoding]
+    weights += [(i, rate) for i in active if (rate := requests[i].prompt_tokens_per_s(moment_s)) > 0]
     whole = math.fsum(weight for _, weight in weights)
     if whole == 0:
         return [(len(requests), 1.0)]
-    return [(index, weight / whole) for index, weight in weights if weight > 0]
+    return [(index, weight / whole) for index, weight in weights]
 
 
 def _check(readings: Sequence[Reading]) -> None:
