@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any, Literal, TypeGuard
 
 from workbench.models.card import ModelCard
 from workbench.models.model import Model
+from workbench.models.server_model import key_of
 
 PROMPT = "Write four sentences about the sea."
 SHORT, LONG = 16, 24
@@ -224,7 +224,7 @@ class _Prober:
 
 def _sent(card: ModelCard, body: dict[str, Any]) -> Reply:
     headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    key = os.environ.get(card.api_key.removeprefix("env:"), "").strip() if card.api_key else ""
+    key = key_of(card.model, card) or ""
     if key:
         headers["Authorization"] = f"Bearer {key}"
     try:

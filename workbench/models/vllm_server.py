@@ -15,6 +15,7 @@ from types import TracebackType
 
 from workbench.core import ConfigError, Unavailable
 from workbench.models.card import ModelCard
+from workbench.models.server_model import key_of
 from workbench.models.vllm_environment import VLLMEnvironment, find_environment
 from workbench.models.vllm_log import VLLMReport, quoted, read_from, read_report, telling_lines
 from workbench.models.vllm_options import LOOPBACK, VLLMOptions, serve_command, serve_environ, vllm_options
@@ -218,23 +219,6 @@ class VLLMServer:
             return response.status
         finally:
             connection.close()
-
-
-def key_of(name: str, card: ModelCard) -> str | None:
-    """The key that the card names, from the environment.
-
-    Raises:
-        ConfigError: it names one that is not set.
-    """
-    if card.api_key is None:
-        return None
-    variable = card.api_key.removeprefix("env:")
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(
-            f"model {name!r}: the environment variable {variable} is not set, which api_key: env:{variable} names; export it first"
-        )
-    return key
 
 
 def _port(host: str, wanted: int | None) -> int:

@@ -24,7 +24,7 @@ def test_the_examples_commented_models_are_right_as_well(tmp_path):
     settings = [line for line in lines[begin:] if not line.startswith("  # ---")]
     opened = [line.replace("# ", "", 1) if line.startswith("  # ") else line for line in settings]
     lab = load_lab(write(tmp_path, "\n".join(opened)))
-    assert sorted(lab.models) == ["local-server", "mine", "paid", "replay", "tiny"]
+    assert sorted(lab.models) == ["claude", "local-server", "mine", "paid", "replay", "served", "tiny"]
     assert lab.card("paid").api_key == "env:OPENAI_API_KEY"
 
 
