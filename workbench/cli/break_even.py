@@ -131,6 +131,10 @@ def break_even(
 
 
 def _check_asked(bench: list[Path], against: list[str], configurations: Path | None) -> None:
+    if against and not bench:
+        raise ConfigError(
+            "--against needs a --bench to compare with; in --configurations an API is an entry of the file"
+        )
     if configurations is None and not bench:
         raise ConfigError(
             "nothing local to compare: give --bench DIR (`workbench bench --out`), or --configurations FILE"
@@ -138,10 +142,6 @@ def _check_asked(bench: list[Path], against: list[str], configurations: Path | N
     if bench and not against and configurations is None:
         raise ConfigError(
             "nothing to compare with: give --against MODEL, e.g. openai/gpt-5-mini (`workbench prices find mini`)"
-        )
-    if against and not bench:
-        raise ConfigError(
-            "--against needs a --bench to compare with; in --configurations an API is an entry of the file"
         )
 
 

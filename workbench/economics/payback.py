@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from workbench.core import ConfigError
 
+MOST_DISCOUNT = 10.0
+"""A year's interest of 1,000 %: what is above is a percentage typed in as a share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Payback:
@@ -46,8 +49,10 @@ def payback(
     """
     if not (math.isfinite(purchase_usd) and purchase_usd > 0):
         raise ConfigError(f"a purchase of {purchase_usd} USD cannot be paid back; an amount above 0 is expected")
-    if not 0 <= discount_per_year < 10:
-        raise ConfigError(f"the discount rate is {discount_per_year} a year; 0 to 10 is expected, 0.08 is 8 %")
+    if not 0 <= discount_per_year < MOST_DISCOUNT:
+        raise ConfigError(
+            f"the discount rate is {discount_per_year} a year; 0 to {MOST_DISCOUNT:g} is expected, 0.08 is 8 %"
+        )
     if saving_usd_per_month <= 0:
         return Payback(None, f"never: running it saves {saving_usd_per_month:.2f} USD a month, which is nothing")
     months = _months(purchase_usd, saving_usd_per_month, discount_per_year)

@@ -31,6 +31,7 @@ class Input:
     """One input of a configuration that may be off.
 
     Args:
+        of: what it belongs to. Two configurations with an input of the same label share it: it is turned in both at once.
         name: with its unit.
         now: the present value.
         low, high: plausible ends.
@@ -39,6 +40,7 @@ class Input:
         change: the configuration with another value of this input.
     """
 
+    of: str
     name: str
     now: float
     low: float
@@ -47,6 +49,11 @@ class Input:
     least: float
     most: float
     change: Change
+
+    @property
+    def label(self) -> str:
+        """Its name in tables, and what tells it apart."""
+        return f"{self.of}: {self.name}"
 
     def through(self, transform: Transform) -> Input:
         """The same input of a configuration made from this one."""
@@ -137,7 +144,10 @@ def machine_configuration(
     return MeasuredConfiguration(
         point=priced(profile, capacity.rps),
         draws=tuple(priced(profile, rps) for rps in capacity.draws.tolist()),
-        inputs=(*_hardware_inputs(profile, capacity.rps, priced), _capacity_input(capacity, profile, priced)),
+        inputs=(
+            *_hardware_inputs(name, profile, capacity.rps, priced),
+            _capacity_input(name, capacity, profile, priced),
+        ),
         evidence={**evidence, "hardware": source},
         notes=notes if profile.price_basis == "estimate" else (),
         scores=scores,
@@ -155,19 +165,21 @@ def _on_machine(name: str, profile: HardwareProfile, rps: float) -> Configuratio
 Priced = Callable[[HardwareProfile, float], Configuration]
 
 
-def _hardware_inputs(profile: HardwareProfile, rps: float, priced: Priced) -> tuple[Input, ...]:
+def _hardware_inputs(of: str, profile: HardwareProfile, rps: float, priced: Priced) -> tuple[Input, ...]:
     if not profile.is_owned:
         rent = profile.usd_per_hour
-        return (_hardware_input("machine rent, USD an hour", "rental_usd_per_hour", rent, profile, rps, priced),)
+        return (_hardware_input(of, "machine rent, USD an hour", "rental_usd_per_hour", rent, profile, rps, priced),)
     fields = (
         ("machine purchase, USD", "purchase_usd", profile.purchase_usd),
         ("machine life, years", "life_years", profile.life_years),
         ("power price, USD a kWh", "usd_per_kwh", profile.usd_per_kwh),
     )
-    return tuple(_hardware_input(name, key, now, profile, rps, priced) for name, key, now in fields if now)
+    return tuple(_hardware_input(of, name, key, now, profile, rps, priced) for name, key, now in fields if now)
 
 
-def _hardware_input(name: str, key: str, now: float, profile: HardwareProfile, rps: float, priced: Priced) -> Input:
+def _hardware_input(
+    of: str, name: str, key: str, now: float, profile: HardwareProfile, rps: float, priced: Priced
+) -> Input:
     low, high = STATED_POWER_RANGE if key == "usd_per_kwh" else STATED_HARDWARE_RANGE
     least = profile.residual_usd if key == "purchase_usd" else now / FAR if key == "life_years" else 0.0
     because = f"stated range, × {low:g} to × {high:g}"
@@ -175,15 +187,15 @@ def _hardware_input(name: str, key: str, now: float, profile: HardwareProfile, r
     def change(value: float) -> Configuration:
         return priced(profile.model_copy(update={key: value}), rps)
 
-    return Input(name, now, max(least, now * low), now * high, because, least, now * FAR, change)
+    return Input(of, name, now, max(least, now * low), now * high, because, least, now * FAR, change)
 
 
-def _capacity_input(capacity: Capacity, profile: HardwareProfile, priced: Priced) -> Input:
+def _capacity_input(of: str, capacity: Capacity, profile: HardwareProfile, priced: Priced) -> Input:
     low, high = capacity.ci
     name = "capacity of a machine, requests/s"
     because = f"95 % interval of the measurement ({capacity.kind})"
     now = capacity.rps
-    return Input(name, now, low, high, because, now / FAR, now * FAR, lambda rps: priced(profile, rps))
+    return Input(of, name, now, low, high, because, now / FAR, now * FAR, lambda rps: priced(profile, rps))
 
 
 def api_configuration(
@@ -192,6 +204,7 @@ def api_configuration(
     price: TokenPrice,
     evidence: Mapping[str, Any],
     *,
+    model: str | None = None,
     scores: Scores | None = None,
     token_factor: tuple[float, float, float] = (1.0, 1.0, 1.0),
     cached_share: float | None = None,
@@ -206,6 +219,7 @@ def api_configuration(
         counts: tokens of the measured requests.
         price: of a token.
         evidence: of the price.
+        model: whose price it is, where that is not its name.
         scores: measured quality.
         token_factor: tokens of this API for one counted token, (value, low, high) at 95 %; 1 for its own counts.
         cached_share: share of the prompt read from the API's cache, instead of the measured one.
@@ -225,7 +239,7 @@ def api_configuration(
     return MeasuredConfiguration(
         point=Configuration(name, bill.variable_usd),
         draws=tuple(Configuration(name, drawn_bill.variable_usd) for drawn_bill in draws),
-        inputs=_api_inputs(name, bill, price, means, drawn, token_factor),
+        inputs=_api_inputs(name, model or name, bill, price, means, drawn, token_factor),
         evidence={
             **evidence,
             "tokens": {
@@ -245,8 +259,15 @@ def _factor_draws(factor: tuple[float, float, float], rng: np.random.Generator, 
 
 
 def _api_inputs(
-    name: str, bill: ApiBill, price: TokenPrice, means: Floats, drawn: Floats, factor: tuple[float, float, float]
+    name: str,
+    model: str,
+    bill: ApiBill,
+    price: TokenPrice,
+    means: Floats,
+    drawn: Floats,
+    factor: tuple[float, float, float],
 ) -> tuple[Input, ...]:
+    """Prices belong to the model, so that every configuration that uses it shares them; tokens and shares to the configuration."""
     ends = np.quantile(drawn, [0.025, 0.975], axis=0)
     measured = "95 % interval of the measured requests"
     stated = f"stated range, × {STATED_PRICE_RANGE[0]:g} to × {STATED_PRICE_RANGE[1]:g}"
@@ -257,24 +278,29 @@ def _api_inputs(
     def answer(ratio: float) -> Configuration:
         return Configuration(name, _scaled(bill, 1.0, ratio))
 
-    def scaled(what: str, now: float, low: float, high: float, because: str, part: Change) -> Input:
-        return Input(what, now, low, high, because, 0.0, now * FAR, lambda value: part(value / now))
+    def counted(what: str, column: int, part: Change) -> Input:
+        now, low, high = float(means[column]), float(ends[0][column]), float(ends[1][column])
+        return Input(name, what, now, low, high, measured, 0.0, now * FAR, lambda value: part(value / now))
 
     def priced(what: str, now: float, part: Change) -> Input:
-        return scaled(what, now, now * STATED_PRICE_RANGE[0], now * STATED_PRICE_RANGE[1], stated, part)
+        low, high = (now * end for end in STATED_PRICE_RANGE)
+        return Input(model, what, now, low, high, stated, 0.0, now * FAR, lambda value: part(value / now))
+
+    def share(what: str, now: float, key: str) -> Input:
+        return Input(name, what, now, 0.0, 1.0, "all that is possible", 0.0, 1.0, _turned(bill, key, name))
 
     found = [
         priced("input price, USD per 1M tokens", price.input_usd_per_1m, prompt),
         priced("output price, USD per 1M tokens", price.output_usd_per_1m, answer),
-        scaled("prompt tokens a request", means[5], ends[0][5], ends[1][5], measured, prompt),
-        scaled("answer tokens a request", means[6], ends[0][6], ends[1][6], measured, answer),
-        _share_input("cached share of the prompt", bill.cached_share, bill, "cached_share", name),
+        counted("prompt tokens a request", 5, prompt),
+        counted("answer tokens a request", 6, answer),
+        share("cached share of the prompt", bill.cached_share, "cached_share"),
     ]
     if price.batch is not None:
-        found.append(_share_input("share sent as batch", bill.batch_share, bill, "batch_share", name))
+        found.append(share("share sent as batch", bill.batch_share, "batch_share"))
     if factor[1] != factor[2]:
         change = _turned(bill, "token_factor", name)
-        found.append(Input("API tokens for one counted token", *factor, "as given", 0.01, 100.0, change))
+        found.append(Input(name, "API tokens for one counted token", *factor, "as given", 0.01, 100.0, change))
     return tuple(entry for entry in found if entry.now > 0 or entry.least < entry.most)
 
 
@@ -296,10 +322,6 @@ def _ratio(value: float, whole: float) -> float:
 
 def _turned(bill: ApiBill, key: str, name: str) -> Change:
     return lambda value: Configuration(name, replace(bill, **{key: value}).variable_usd)
-
-
-def _share_input(what: str, now: float, bill: ApiBill, key: str, name: str) -> Input:
-    return Input(what, now, 0.0, 1.0, "all that is possible", 0.0, 1.0, _turned(bill, key, name))
 
 
 def _api_notes(
@@ -393,7 +415,7 @@ def _own_input(
     def change(value: float) -> Configuration:
         return replace(transform(base.point, {**now, key: value}), name=name)
 
-    return Input(what, now[key], low, high, because, least, most, change)
+    return Input(name, what, now[key], low, high, because, least, most, change)
 
 
 def unbounded(value: float) -> float | None:

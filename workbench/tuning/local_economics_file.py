@@ -235,6 +235,7 @@ def _priced_api(name: str, entry: Entry, sources: Sources) -> MeasuredConfigurat
         counts,
         price,
         evidence,
+        model=model,
         scores=sources.scores(model),
         token_factor=(1.0, 1.0, 1.0) if counts.is_own else sources.token_factor,
         cached_share=sources.cached_share,
@@ -437,21 +438,28 @@ def _route_inputs(
     shares: Floats,
     drawn: Floats,
 ) -> list[Input]:
-    found = []
-    for index, (part, _) in enumerate(parts):
-
-        def blended(other: Configuration, index: int = index) -> Configuration:
-            return _blend(name, [*points[:index], other, *points[index + 1 :]], shares.tolist())
-
-        found += [entry.through(blended) for entry in part.inputs]
+    labels = dict.fromkeys(entry.label for part, _ in parts for entry in part.inputs)
+    found = [_shared(label, name, [part for part, _ in parts], shares.tolist()) for label in labels]
     if len(parts) == 2:
         low, high = (float(end) for end in np.quantile(drawn[:, 0], [0.025, 0.975]))
         told = "95 % of the measured requests" if low < high else "no interval: n is not given"
         what = f"share sent to {parts[0][0].name}"
         found.append(
-            Input(what, float(shares[0]), low, high, told, 0.0, 1.0, lambda s: _blend(name, points, [s, 1 - s]))
+            Input(name, what, float(shares[0]), low, high, told, 0.0, 1.0, lambda s: _blend(name, points, [s, 1 - s]))
         )
     return found
+
+
+def _shared(label: str, name: str, parts: Sequence[MeasuredConfiguration], shares: Sequence[float]) -> Input:
+    """An input of some of the parts, turned in all that have it."""
+    own = [next((entry for entry in part.inputs if entry.label == label), None) for part in parts]
+    first = next(entry for entry in own if entry is not None)
+
+    def change(value: float) -> Configuration:
+        turned = [part.point if entry is None else entry.change(value) for part, entry in zip(parts, own, strict=True)]
+        return _blend(name, turned, shares)
+
+    return replace(first, change=change)
 
 
 def traced(origin: str) -> dict[str, Any]:

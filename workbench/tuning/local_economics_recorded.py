@@ -59,7 +59,9 @@ def recorded_configuration(name: str, source: OutcomesFolder, model: str, source
     draws = bootstrap_means(costs, answered["group"].to_list(), np.random.default_rng(sources.seed), sources.n_draws)
     mean, ends = float(costs.mean()), np.quantile(draws, [0.025, 0.975])
     told = "95 % interval of the recorded requests"
-    own = Input("recorded cost, USD a request", mean, float(ends[0]), float(ends[1]), told, 0.0, mean * FAR, _at(name))
+    own = Input(
+        name, "recorded cost, USD a request", mean, float(ends[0]), float(ends[1]), told, 0.0, mean * FAR, _at(name)
+    )
     return MeasuredConfiguration(
         point=Configuration(name, mean),
         draws=tuple(Configuration(name, usd) for usd in draws[:, 0].tolist()),

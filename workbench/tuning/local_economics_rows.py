@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from workbench.core import ConfigError
 from workbench.economics.break_even import BreakEven, Configuration, break_even, winning_rates
 from workbench.economics.break_even_flips import Flip, Lever, flips
 from workbench.economics.daily_mix import Bill, best_mix, bill_alone
 from workbench.economics.daily_profile import LoadProfile
 from workbench.economics.hardware import HOURS_PER_MONTH
-from workbench.economics.payback import payback
-from workbench.tuning.local_economics_configuration import MeasuredConfiguration, unbounded
+from workbench.economics.payback import MOST_DISCOUNT, payback
+from workbench.tuning.local_economics_configuration import Input, MeasuredConfiguration, unbounded
 from workbench.tuning.local_economics_quality import Quality, QualityRule, judge_quality
 
 Verdict = Literal["pays", "does not pay", "undecided"]
@@ -43,6 +44,12 @@ class Question:
     seed: int
     discount_per_year: float = 0.0
     up_to_rps: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.discount_per_year < MOST_DISCOUNT:
+            raise ConfigError(
+                f"the discount rate is {self.discount_per_year} a year; 0 to {MOST_DISCOUNT:g} is expected, 0.08 is 8 %"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,24 +186,25 @@ def advantage_usd_per_month(a: Configuration, b: Configuration, profile: LoadPro
 
 
 def _levers(a: MeasuredConfiguration, b: MeasuredConfiguration, profile: LoadProfile) -> Iterator[Lever]:
-    for entry in a.inputs:
-        yield _lever(f"{a.name}: {entry.name}", entry, lambda c: advantage_usd_per_month(c, b.point, profile))
-    for entry in b.inputs:
-        yield _lever(f"{b.name}: {entry.name}", entry, lambda c: advantage_usd_per_month(a.point, c, profile))
+    """Every input of either side; what both sides have (the price of the same model) is turned in both at once."""
+    ours, theirs = ({entry.label: entry for entry in side.inputs} for side in (a, b))
+    for label in dict.fromkeys([*ours, *theirs]):
+        yield _lever(label, (a, ours.get(label)), (b, theirs.get(label)), profile)
     yield from _load_levers(a, b, profile)
 
 
-def _lever(name: str, entry: Any, margin: Callable[[Configuration], float]) -> Lever:
-    return Lever(
-        name=name,
-        now=entry.now,
-        low=entry.low,
-        high=entry.high,
-        because=entry.because,
-        least=entry.least,
-        most=entry.most,
-        margin=lambda value: margin(entry.change(value)),
-    )
+Turned = tuple[MeasuredConfiguration, Input | None]
+
+
+def _lever(label: str, ours: Turned, theirs: Turned, profile: LoadProfile) -> Lever:
+    entry = ours[1] or theirs[1]
+    assert entry is not None, "a label comes from at least one side"
+
+    def margin(value: float) -> float:
+        x, y = (side.point if own is None else own.change(value) for side, own in (ours, theirs))
+        return advantage_usd_per_month(x, y, profile)
+
+    return Lever(label, entry.now, entry.low, entry.high, entry.because, entry.least, entry.most, margin)
 
 
 def _load_levers(a: MeasuredConfiguration, b: MeasuredConfiguration, profile: LoadProfile) -> Iterator[Lever]:
