@@ -37,7 +37,7 @@ RATES = {  # column → field of TokenRates
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    verb = typer.Typer(help="Prices of tokens and machines: show, find, check.", no_args_is_help=True)
+    verb = typer.Typer(help="Prices of tokens and machines: show, find, check, hardware.", no_args_is_help=True)
     verb.command("show")(show)
     verb.command("find")(find)
     verb.command("check")(check)
@@ -243,7 +243,8 @@ def _check_litellm(file: Path, as_json: bool) -> None:
             {"file": file.name, "ok": True, "sha256": listed.sha256, "n_models": n, "n_unknown": listed.n_unknown}
         )
         return
-    stderr.print(f"{file.name}: {n} text models, {n - listed.n_unknown} with a price; sha256 {listed.sha256}")
+    row = [n, n - listed.n_unknown, listed.n_unknown, listed.sha256[:12]]
+    print_table(file.name, ["text models", "priced", "unknown (0 or missing)", "sha256"], [row])
 
 
 def _say_what_matters(name: str, model: ListedModel) -> None:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import datetime
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Tier = Literal["standard", "batch", "flex", "priority", "fast"]
-Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _not_a_truth(value: Any) -> Any:
+    """YAML's yes and no are no prices: they would count as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a price is a number, not yes or no")
+    return value
+
+
+Usd = Annotated[float, BeforeValidator(_not_a_truth), Field(ge=0, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):

@@ -92,6 +92,7 @@ def test_check_takes_litellms_form(run, tmp_path):
     path.write_text(json.dumps({"one": entry, "two": {**entry, "input_cost_per_token": 0}}))
     document = json.loads(run("check", str(path), "--json").stdout)
     assert (document["n_models"], document["n_unknown"]) == (2, 1)
+    assert "unknown" in run("check", str(path)).stdout
 
 
 def test_hardware_prints_hours_years_and_tokens(run):

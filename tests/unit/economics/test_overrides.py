@@ -33,6 +33,10 @@ def write(folder: Path, entry: str, name: str = "acme/one") -> Path:
         ),
         (f"input_usd_per_1m: .nan, output_usd_per_1m: 2, {PROOF}", "prices.acme/one.input_usd_per_1m: input should be"),
         (f"input_usd_per_1m: .inf, output_usd_per_1m: 2, {PROOF}", "input_usd_per_1m: input should be a finite number"),
+        (
+            f"input_usd_per_1m: yes, output_usd_per_1m: 2, {PROOF}",
+            "input_usd_per_1m: a price is a number, not yes or no",
+        ),
         (f"input_usd_per_1m: 0, output_usd_per_1m: 2, {PROOF}", "input_usd_per_1m is 0; say is_free: true"),
         (
             f"{GOOD}, batch: {{input_usd_per_1m: 1, output_usd_per_1m: 0}}, {PROOF}",
