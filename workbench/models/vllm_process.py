@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workbench.models import vllm_watchdog
 from workbench.models.vllm_watchdog import end_session, session_pids
 
+FORGOTTEN_PATIENCE_S = 5.0
+
 
 class ServerProcess:
     """A command and everything that it starts.
 
     Its output goes to a file. It has a session of its own, so that Ctrl-C in a terminal reaches only who started it, who then ends it in
-    order. A watchdog beside it ends it when this process disappears without having done so.
+    order. A watchdog beside it ends it when this process disappears without having done so, and so does forgetting the object.
 
     Args:
         command: the program and its arguments.
@@ -45,6 +49,7 @@ class ServerProcess:
             _tell(self._watchdog, "\nnothing to watch\n", is_last=True)
             raise
         _tell(self._watchdog, f"{self._process.pid}\n")
+        self._forgotten = weakref.finalize(self, _end, self._process, self._watchdog, FORGOTTEN_PATIENCE_S, os.getpid())
 
     @property
     def pid(self) -> int:
@@ -62,10 +67,20 @@ class ServerProcess:
     def stop(self, patience_s: float) -> None:
         """End all of it: asked first, killed after `patience_s` seconds. A second call does nothing."""
         with self._lock:
-            if self._process.poll() is None or self.pids():
-                end_session(self.pid, patience_s)
-            self._process.wait()
-            _tell(self._watchdog, "stopped in good order\n", is_last=True)
+            _end(self._process, self._watchdog, patience_s, os.getpid())
+            self._forgotten.detach()
+
+
+def _end(
+    process: subprocess.Popen[bytes], watchdog: subprocess.Popen[str], patience_s: float, starter_pid: int
+) -> None:
+    """End the session and call the watchdog off. A forked child that forgets its copy of the object does nothing."""
+    if os.getpid() != starter_pid:
+        return
+    if process.poll() is None or session_pids(process.pid):
+        end_session(process.pid, patience_s)
+    process.wait()
+    _tell(watchdog, "stopped in good order\n", is_last=True)
 
 
 def _watchdog() -> subprocess.Popen[str]:

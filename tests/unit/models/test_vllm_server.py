@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import subprocess
@@ -130,6 +131,15 @@ def test_it_never_outlives_the_process_that_started_it(checkpoint, tmp_path, end
     )
     session = int(done.stdout)
     assert until(lambda: session_pids(session) == [])
+
+
+def test_one_that_is_forgotten_is_ended(server):
+    running = server()
+    running.start()
+    session = running.pid
+    del running
+    gc.collect()
+    assert session_pids(session) == []
 
 
 def test_the_key_is_handed_over_in_the_environment_and_not_on_the_command_line(server, monkeypatch):
