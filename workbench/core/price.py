@@ -18,7 +18,7 @@ def _not_a_truth(value: Any) -> Any:
     return value
 
 
-Usd = Annotated[float, BeforeValidator(_not_a_truth), Field(ge=0, allow_inf_nan=False)]
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_a_truth)]
 
 
 class Strict(BaseModel):
