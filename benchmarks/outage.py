@@ -25,7 +25,6 @@ import numpy as np
 from workbench.core import Request, WorkbenchError
 from workbench.core.environment import environment
 from workbench.core.files import write_json
-from workbench.models.faults import Fault
 from workbench.stack import Stack, StackConfig
 from workbench.testing import StubBehaviour, StubServer
 
@@ -34,8 +33,6 @@ THINK_S = 0.03
 HEALTHY_S, OUTAGE_S, AFTER_S = 3.0, 8.0, 5.0
 TIMEOUT_S, COOLDOWN_S = 1.0, 2.0
 ANSWER_S = {"api": 0.05, "tiny": 0.02}
-ERRORS_FROM, ERRORS_TO = 60, 100
-"""Requests of `api` that fail in the case of errors: after some three seconds of health, for longer than three probes need."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +44,33 @@ class Answered:
     model: str | None
 
 
-def serve(name: str, kind: str) -> None:
-    """A stub server until it is killed; prints its URL."""
-    faults = [Fault(kind="server_error", at=tuple(range(ERRORS_FROM, ERRORS_TO)))] if kind == "errors" else []
-    with StubServer(StubBehaviour(models=(name,), ttft_s=ANSWER_S[name], faults=faults)) as server:
+def serve(name: str) -> None:
+    """A stub server until it is killed; prints its URL. SIGUSR1 makes it fail with status 500, or stop doing so."""
+    is_failing = False
+
+    def toggle(*_: object) -> None:
+        nonlocal is_failing
+        is_failing = not is_failing
+
+    def reply(_: object) -> str:
+        if is_failing:
+            raise RuntimeError("failing on purpose")
+        return "four"
+
+    signal.signal(signal.SIGUSR1, toggle)
+    with StubServer(StubBehaviour(models=(name,), ttft_s=ANSWER_S[name], reply=reply)) as server:
         print(server.url, flush=True)
         while True:
-            time.sleep(1)
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager
-def servers(kind: str) -> Iterator[dict[str, tuple[subprocess.Popen[str], str]]]:
+def servers() -> Iterator[dict[str, tuple[subprocess.Popen[str], str]]]:
     """Both servers: process and URL by name."""
     running = {}
     try:
         for name in ANSWER_S:
-            command = [sys.executable, __file__, "--serve", name, "--kind", kind if name == "api" else "none"]
+            command = [sys.executable, __file__, "--serve", name]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
             running[name] = (process, process.stdout.readline().strip())
@@ -110,19 +118,20 @@ async def client(stack: Stack, start_s: float, rows: list[Answered]) -> None:
 
 
 async def strike(kind: str, process: subprocess.Popen[str]) -> None:
-    """The outage of a process; status 500 comes by itself."""
+    """The outage of a process."""
     await asyncio.sleep(HEALTHY_S)
-    if kind == "hang":
-        os.kill(process.pid, signal.SIGSTOP)
-        await asyncio.sleep(OUTAGE_S)
-        os.kill(process.pid, signal.SIGCONT)
-    elif kind == "death":
+    if kind == "death":
         process.kill()
+        return
+    begin, end = (signal.SIGSTOP, signal.SIGCONT) if kind == "hang" else (signal.SIGUSR1, signal.SIGUSR1)
+    os.kill(process.pid, begin)
+    await asyncio.sleep(OUTAGE_S)
+    os.kill(process.pid, end)
 
 
 async def run(kind: str, has_breaker: bool) -> dict[str, object]:
     """One case: all requests, summed up by phase."""
-    with servers(kind) as running:
+    with servers() as running:
         config = configuration({name: url for name, (_, url) in running.items()}, has_breaker)
         async with Stack.from_config(config, base_dir=Path()) as stack:
             rows: list[Answered] = []
@@ -165,17 +174,16 @@ def main() -> None:
     """Every kind of outage, with and without circuit breakers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve")
-    parser.add_argument("--kind", default="none")
     args = parser.parse_args()
     if args.serve:
-        serve(args.serve, args.kind)
+        serve(args.serve)
     cases = [asyncio.run(run(kind, has)) for kind in ("hang", "errors", "death") for has in (True, False)]
     settings = {
         "clients": N_CLIENTS,
         "think_s": THINK_S,
         "attempt_timeout_s": TIMEOUT_S,
         "cooldown_s": COOLDOWN_S,
-        "outage_s": {"hang": OUTAGE_S, "death": None, "errors": f"requests {ERRORS_FROM} to {ERRORS_TO - 1} of api"},
+        "outage_s": {"hang": OUTAGE_S, "errors": OUTAGE_S, "death": None},
         "answer_s": ANSWER_S,
         "paid_a_timeout": "requests that took attempt_timeout_s or longer",
         "seconds_lost": "sum over requests of what they took beyond the healthy p99",
