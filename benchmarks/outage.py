@@ -30,7 +30,7 @@ from workbench.testing import StubBehaviour, StubServer
 
 N_CLIENTS = 4
 THINK_S = 0.03
-HEALTHY_S, OUTAGE_S, AFTER_S = 3.0, 8.0, 5.0
+HEALTHY_S, OUTAGE_S, AFTER_S = 3.0, 8.0, 6.0
 TIMEOUT_S, COOLDOWN_S = 1.0, 2.0
 ANSWER_S = {"api": 0.05, "tiny": 0.02}
 
@@ -98,7 +98,9 @@ def configuration(urls: dict[str, str], has_breaker: bool) -> StackConfig:
             "deadline_s": 10.0,
             "chain": {
                 "attempt_timeout_s": TIMEOUT_S,
-                "breaker": {"consecutive_failures": 3, "cooldown_s": COOLDOWN_S} if has_breaker else None,
+                "breaker": {"consecutive_failures": 3, "cooldown_s": COOLDOWN_S, "longest_cooldown_s": 2 * COOLDOWN_S}
+                if has_breaker
+                else None,
             },
         },
     }

@@ -1,9 +1,11 @@
 """How several models answer together."""
 
 from workbench.orchestration.answered import Answered, Ask, summed, total
+from workbench.orchestration.cascade import agreed, is_accepted, judgement, logprob_per_token, normalised_answer
 from workbench.orchestration.deadline import Deadline, DeadlinePassed, cancelled, each_in_time
 from workbench.orchestration.pattern_config import (
     CHOSEN,
+    CascadeConfig,
     FanOutConfig,
     PatternConfig,
     PipelineConfig,
@@ -16,6 +18,7 @@ __all__ = [
     "CHOSEN",
     "Answered",
     "Ask",
+    "CascadeConfig",
     "Deadline",
     "DeadlinePassed",
     "FanOutConfig",
@@ -23,9 +26,14 @@ __all__ = [
     "PipelineConfig",
     "PipelineStepConfig",
     "SingleConfig",
+    "agreed",
     "answer_by",
     "cancelled",
     "each_in_time",
+    "is_accepted",
+    "judgement",
+    "logprob_per_token",
+    "normalised_answer",
     "summed",
     "total",
 ]

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from workbench.core import Completion, Request, Timing, Usage
 
-Ask = Callable[[str, Request], Awaitable[Completion]]
-"""Ask the model of that name; fallbacks, composing and pricing are behind it. Raises ModelError."""
+
+class Ask(Protocol):
+    """Asks the model of that name; fallbacks, composing and pricing are behind it."""
+
+    async def __call__(self, name: str, request: Request, *, is_step: bool = ..., is_final: bool = ...) -> Completion:
+        """Its answer.
+
+        Args:
+            name: the model.
+            request: what it is asked.
+            is_step: whether the request's last message is worded already (a judge's question) and no template goes around it; False.
+            is_final: whether nobody else follows where it fails, so that its fallbacks are asked; True.
+
+        Raises:
+            ModelError: it, and its fallbacks where they are asked, failed.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from workbench.core.price import Strict
 
@@ -73,4 +73,60 @@ class FanOutConfig(Strict):
     ] = None
 
 
-PatternConfig = Annotated[SingleConfig | PipelineConfig | FanOutConfig, Field(discriminator="kind")]
+class LogprobAcceptConfig(Strict):
+    """An answer is accepted when its model was sure of it."""
+
+    kind: Literal["logprob"]
+    threshold: Annotated[
+        float, Field(le=0, description="least mean log-probability a token of the answer; -0.1 is surer than -1")
+    ]
+
+
+class AgreementAcceptConfig(Strict):
+    """An answer is accepted when two models give it; the first two are asked at once."""
+
+    kind: Literal["agreement"]
+
+
+class JudgeAcceptConfig(Strict):
+    """An answer is accepted when another model finds it good enough."""
+
+    kind: Literal["judge"]
+    model: Annotated[str, Field(description="who judges")]
+    template: Annotated[
+        str, Field(description="what it is asked: {prompt} is the user's text, {answer} what is judged")
+    ] = "Question: {prompt}\nAnswer: {answer}\nIs the answer correct? Reply yes or no."
+    threshold: Annotated[
+        float, Field(description="least judgement in 0..1; yes is 1, no is 0, a number counts by scale")
+    ] = 0.5
+    scale: Annotated[float, Field(gt=0, description="the judge's best mark, where it replies with a number")] = 1.0
+    max_tokens: Annotated[int, Field(gt=0, description="most tokens of a judgement")] = 8
+
+    @field_validator("template")
+    @classmethod
+    def _sees_the_answer(cls, template: str) -> str:
+        if "{answer}" not in template:
+            raise ValueError("a judge's template needs {answer}; add {prompt} so that it knows the question")
+        return template
+
+
+AcceptConfig = Annotated[LogprobAcceptConfig | AgreementAcceptConfig | JudgeAcceptConfig, Field(discriminator="kind")]
+
+
+class CascadeConfig(Strict):
+    """Models answer one after another, the cheap first, until an answer is accepted; the last one's always is."""
+
+    kind: Literal["cascade"]
+    models: Annotated[
+        tuple[str, ...], Field(min_length=2, description="names, cheap first; `chosen` is the one the policy chose")
+    ]
+    accept: Annotated[AcceptConfig, Field(description="logprob, agreement or judge: when an answer is good enough")]
+
+    @model_validator(mode="after")
+    def _can_agree(self) -> Self:
+        if self.accept.kind == "agreement" and len(self.models) < 3:
+            raise ValueError("agreement asks the first two models and escalates to a third; name at least three models")
+        return self
+
+
+PatternConfig = Annotated[SingleConfig | PipelineConfig | FanOutConfig | CascadeConfig, Field(discriminator="kind")]

@@ -10,9 +10,11 @@ from typing import Any
 
 from workbench.core import Completion, Message, ModelError, Request, Unavailable
 from workbench.orchestration.answered import Answered, Ask, summed
+from workbench.orchestration.cascade import answer_until_accepted, logprob_per_token, normalised_answer
 from workbench.orchestration.deadline import Deadline, cancelled
 from workbench.orchestration.pattern_config import (
     CHOSEN,
+    CascadeConfig,
     FanOutConfig,
     PipelineConfig,
     PipelineStepConfig,
@@ -21,7 +23,11 @@ from workbench.orchestration.pattern_config import (
 
 
 async def answer_by(
-    pattern: SingleConfig | PipelineConfig | FanOutConfig, request: Request, chosen: str, ask: Ask, deadline: Deadline
+    pattern: SingleConfig | PipelineConfig | FanOutConfig | CascadeConfig,
+    request: Request,
+    chosen: str,
+    ask: Ask,
+    deadline: Deadline,
 ) -> Answered:
     """The answer of a pattern.
 
@@ -39,6 +45,8 @@ async def answer_by(
         return await answer_in_turn(pattern, request, chosen, ask, deadline)
     if isinstance(pattern, FanOutConfig):
         return await answer_together(pattern, request, chosen, ask, deadline)
+    if isinstance(pattern, CascadeConfig):
+        return await answer_until_accepted(pattern, request, chosen, ask, deadline)
     completion = await ask(chosen, request)
     return Answered(completion, (completion,), because=completion.model)
 
@@ -116,22 +124,10 @@ def join_answers(join: str, answers: dict[str, Completion], names: Sequence[str]
     return answers[max(order, key=lambda name: votes[normalised_answer(answers[name].text)])]
 
 
-def normalised_answer(text: str) -> str:
-    """How answers are compared in a vote: without case, surrounding space and a final full stop.
-
-    Example:
-        >>> normalised_answer(" Rome. ")
-        'rome'
-    """
-    return " ".join(text.split()).rstrip(".").casefold()
-
-
 def _logprob_per_token(completion: Completion) -> float:
-    """Mean log-probability of the answer's tokens; the lowest value where it is not known, so that a known one wins."""
-    n_tokens = completion.usage.completion_tokens
-    if completion.logprob is None or not n_tokens:
-        return float("-inf")
-    return completion.logprob / n_tokens
+    """The lowest value where it is not known, so that a known one wins."""
+    found = logprob_per_token(completion)
+    return float("-inf") if found is None else found
 
 
 def _enough(pattern: FanOutConfig, n_models: int) -> int:

@@ -30,7 +30,7 @@ class BreakerConfig(Strict):
     cooldown_s: Annotated[float, Field(gt=0, description="seconds until the first probe")] = 15.0
     longest_cooldown_s: Annotated[
         float, Field(gt=0, description="bound of the doubling after failed probes, and of what a server may ask for")
-    ] = 300.0
+    ] = 60.0
     jitter: Annotated[
         float, Field(ge=0, lt=1, description="a cooldown is drawn up to this share longer, so that probes spread out")
     ] = 0.2

@@ -107,7 +107,9 @@ class ComposeConfig(Strict):
 class AnswerConfig(Strict):
     """How the answer comes about."""
 
-    pattern: Annotated[PatternConfig, Field(description="single, pipeline or fan_out")] = SingleConfig(kind="single")
+    pattern: Annotated[PatternConfig, Field(description="single, pipeline, fan_out or cascade")] = SingleConfig(
+        kind="single"
+    )
     deadline_s: Annotated[
         float | None,
         Field(gt=0, description="seconds for the whole answer, fallbacks included; null: the request's own"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.core import ConfigError
 from workbench.core.naming import did_you_mean
-from workbench.orchestration import CHOSEN, FanOutConfig, PipelineConfig
+from workbench.orchestration import CHOSEN, CascadeConfig, FanOutConfig, PipelineConfig
 
 if TYPE_CHECKING:
     from workbench.models import ModelCard
@@ -51,10 +51,12 @@ def named_models(config: StackConfig) -> Iterator[tuple[str, str]]:
         for index, step in enumerate(pattern.steps):
             if step.model != CHOSEN:
                 yield f"answer.pattern.steps[{index}].model", step.model
-    if isinstance(pattern, FanOutConfig):
+    if isinstance(pattern, FanOutConfig | CascadeConfig):
         for index, name in enumerate(pattern.models):
             if name != CHOSEN:
                 yield f"answer.pattern.models[{index}]", name
+    if isinstance(pattern, CascadeConfig) and pattern.accept.kind == "judge":
+        yield "answer.pattern.accept.model", pattern.accept.model
 
 
 def is_local(card: ModelCard) -> bool:
@@ -131,6 +133,8 @@ def _patterns_add_up(config: StackConfig) -> None:
     pattern = config.answer.pattern
     if CHOSEN in config.models:
         raise ConfigError(f"models.{CHOSEN}: {CHOSEN!r} means the model that the policy chose; give it another name")
+    if isinstance(pattern, CascadeConfig) and pattern.accept.kind == "logprob":
+        _are_sure(config, pattern.models[:-1], "answer.pattern.accept: logprob looks at log-probabilities")
     if not isinstance(pattern, FanOutConfig):
         return
     if pattern.quorum > len(pattern.models):
@@ -138,11 +142,14 @@ def _patterns_add_up(config: StackConfig) -> None:
             f"answer.pattern.quorum: {pattern.quorum} answers can never come from {len(pattern.models)} models"
         )
     if pattern.join == "best_logprob":
-        for name in pattern.models:
-            if name != CHOSEN and not config.models[name].logprobs:
-                raise ConfigError(
-                    f"answer.pattern.join: best_logprob compares log-probabilities, models.{name}.logprobs is false; set it to true"
-                )
+        _are_sure(config, pattern.models, "answer.pattern.join: best_logprob compares log-probabilities")
+
+
+def _are_sure(config: StackConfig, names: tuple[str, ...], what: str) -> None:
+    """Whether the models that will be asked for log-probabilities have them."""
+    for name in names:
+        if name != CHOSEN and not config.models[name].logprobs:
+            raise ConfigError(f"{what}, models.{name}.logprobs is false; set it to true if the model can")
 
 
 def _guards_are_told_apart(config: StackConfig) -> None:

@@ -10,7 +10,7 @@ from workbench.budgets import RateLimit, SessionBudget
 from workbench.core import Blocked, Clock, ConfigError, Request
 from workbench.core.hashing import sha256_text
 from workbench.models import ModelCard
-from workbench.orchestration import FanOutConfig, PipelineConfig
+from workbench.orchestration import CascadeConfig, FanOutConfig, PipelineConfig
 from workbench.stack.config import AdmitConfig, StackConfig
 from workbench.stack.journey import Journey
 from workbench.stack.steps.compose import Composer
@@ -96,10 +96,13 @@ class Admission:
 
 
 def n_calls(config: StackConfig) -> int:
-    """Calls of models that one request takes when nothing fails."""
+    """Calls of models that one request takes at most when nothing fails."""
     pattern = config.answer.pattern
     if isinstance(pattern, PipelineConfig):
         return len(pattern.steps)
+    if isinstance(pattern, CascadeConfig):
+        n_judged = len(pattern.models) - 1 if pattern.accept.kind == "judge" else 0
+        return len(pattern.models) + n_judged
     return len(pattern.models) if isinstance(pattern, FanOutConfig) else 1
 
 

@@ -9,7 +9,7 @@ from workbench.core import Completion, Delta, Request
 from workbench.orchestration import Answered, answer_by
 from workbench.stack.config import AnswerConfig
 from workbench.stack.journey import Journey
-from workbench.stack.steps.attempts import Attempts
+from workbench.stack.steps.attempts import Attempts, Wording
 
 
 class Answering:
@@ -23,6 +23,7 @@ class Answering:
     def __init__(self, config: AnswerConfig, attempts: Attempts) -> None:
         self.pattern = config.pattern
         self._deadline_s = config.deadline_s
+        self._has_steps = config.pattern.kind == "pipeline"
         self._attempts = attempts
 
     async def run(self, journey: Journey) -> Answered:
@@ -33,8 +34,9 @@ class Answering:
         """
         deadline = journey.deadline.sooner(self._deadline_s)
 
-        async def ask(name: str, request: Request) -> Completion:
-            return await self._attempts.ask(journey, deadline, name, request)
+        async def ask(name: str, request: Request, *, is_step: bool = False, is_final: bool = True) -> Completion:
+            wording = Wording(request, is_step or self._has_steps)
+            return await self._attempts.ask(journey, deadline, name, wording, is_final)
 
         answered = await answer_by(self.pattern, journey.request, _chosen(journey), ask, deadline)
         journey.degraded |= answered.degraded

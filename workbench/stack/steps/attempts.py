@@ -26,6 +26,19 @@ REFUSALS = frozenset({401, 403, 404, None})
 """Statuses of a BadResponse that every other request would get as well: a wrong key or name, a broken protocol."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What is asked.
+
+    Args:
+        request: as the caller or the pattern words it.
+        is_step: whether it is worded already and gets no template.
+    """
+
+    request: Request
+    is_step: bool = False
+
+
 @dataclass(slots=True)
 class _Attempt:
     """One call of one model.
@@ -56,10 +69,11 @@ class _Run:
     """One question on its way along the chain."""
 
     journey: Journey
-    request: Request
+    wording: Wording
     deadline: Deadline
     names: tuple[str, ...]
     reserved_s: float
+    is_final: bool
     tried: set[str] = field(default_factory=set)
     errors: list[ModelError] = field(default_factory=list)
 
@@ -94,7 +108,6 @@ class Attempts:
     ) -> None:
         self._config = config.answer.chain
         self._deadline_s = config.answer.deadline_s
-        self._has_steps = config.answer.pattern.kind == "pipeline"
         self._fallbacks = FallbackChain(tuple(dict.fromkeys(config.choose.fallbacks)))
         self._cards = config.models
         self._models = models
@@ -107,13 +120,22 @@ class Attempts:
         hedge = config.answer.chain.hedge
         self._hedger = Hedger(hedge, live) if hedge else None
 
-    async def ask(self, journey: Journey, deadline: Deadline, name: str, request: Request) -> Completion:
+    async def ask(
+        self, journey: Journey, deadline: Deadline, name: str, wording: Wording, is_final: bool = True
+    ) -> Completion:
         """The answer of `name`, or of the first after it that answers.
+
+        Args:
+            journey: what is known of the request on its way.
+            deadline: shared by all attempts.
+            name: who is asked first.
+            wording: what is asked.
+            is_final: False asks `name` alone and only while its circuit is closed, because the caller has somebody else to ask.
 
         Raises:
             ModelError: all failed, or the deadline passed.
         """
-        run = self._run(journey, deadline, name, request)
+        run = self._run(journey, deadline, name, wording, is_final)
         while (attempt := self._next(run)) is not None:
             completion = await self._hedged(run, attempt)
             if completion is not None:
@@ -126,7 +148,7 @@ class Attempts:
         Raises:
             ModelError: all failed before the first text, or one failed after it.
         """
-        run = self._run(journey, deadline, name, journey.request)
+        run = self._run(journey, deadline, name, Wording(journey.request))
         while (attempt := self._next(run)) is not None:
             has_text = False
             try:
@@ -146,10 +168,12 @@ class Attempts:
         """Cancel the probes that still run. Safe to call twice."""
         await cancelled(*self._probes)
 
-    def _run(self, journey: Journey, deadline: Deadline, name: str, request: Request) -> _Run:
+    def _run(self, journey: Journey, deadline: Deadline, name: str, wording: Wording, is_final: bool = True) -> _Run:
         names = self._fallbacks.attempts(name, journey.permitted - journey.unaffordable)
-        reserved_s = self._config.reserved_s(deadline.left_s) if len(names) > 1 else 0.0
-        return _Run(journey, request, deadline, names, reserved_s)
+        names = names if is_final else names[:1] if name in names else ()
+        has_followers = len(names) > 1 or not is_final
+        reserved_s = self._config.reserved_s(deadline.left_s) if has_followers else 0.0
+        return _Run(journey, wording, deadline, names, reserved_s, is_final)
 
     def _next(self, run: _Run) -> _Attempt | None:
         """The next model of the chain that may be asked now; the last one is asked whatever its circuit says."""
@@ -157,7 +181,7 @@ class Attempts:
             if name in run.tried:
                 continue
             run.tried.add(name)
-            is_last = run.tried.issuperset(run.names)
+            is_last = run.is_final and run.tried.issuperset(run.names)
             attempt = self._attempt(run, name, is_last)
             if attempt is not None:
                 if run.errors:
@@ -176,7 +200,7 @@ class Attempts:
             run.journey.skipped.append(name)
             run.failed(Unavailable(self._live.why_not(name), model=name))
             return None
-        full_s = self._full_s(is_last, len(run.names))
+        full_s = self._full_s(is_last, len(run.names) > 1 or not run.is_final)
         if call.permit is not None and call.permit.is_probe and not is_last:
             self._begin_probe(run, name, call, full_s)
             return None
@@ -190,15 +214,15 @@ class Attempts:
         run.failed(Unavailable("its circuit is open; it is tried again beside this request", model=name))
         deadline = Deadline.after(full_s, self._clock)
         attempt = _Attempt(name, deadline, call, True, self._clock.monotonic_s())
-        task = asyncio.ensure_future(self._probe(run.request, attempt))
+        task = asyncio.ensure_future(self._probe(run.wording, attempt))
         self._probes.add(task)
         task.add_done_callback(self._probes.discard)
         task.add_done_callback(lambda _: self._abandoned(attempt))
 
-    async def _probe(self, request: Request, attempt: _Attempt) -> None:
+    async def _probe(self, wording: Wording, attempt: _Attempt) -> None:
         name = attempt.name
         try:
-            composed = self._composer.for_model(request, name, self._has_steps)
+            composed = self._composer.for_model(wording.request, name, wording.is_step)
             attempt.request = replace(composed.request, deadline_s=attempt.deadline.left_s)
             completion = await attempt.deadline.wait(self._models[name].complete(attempt.request))
         except DeadlinePassed:
@@ -210,14 +234,14 @@ class Attempts:
             self._metrics.waste(name, priced(completion, self._cards[name].price, self._profiles).cost_usd)
         self._metrics.probes[name, "answered" if self._live.may_answer(name) else "failed"] += 1
 
-    def _full_s(self, is_last: bool, n_names: int) -> float | None:
+    def _full_s(self, is_last: bool, has_followers: bool) -> float | None:
         """What the configuration alone gives an attempt."""
-        reserved_s = self._config.reserved_s(self._deadline_s) if n_names > 1 else 0.0
+        reserved_s = self._config.reserved_s(self._deadline_s) if has_followers else 0.0
         return self._config.attempt_s(self._deadline_s, reserved_s, is_last)
 
     async def _hedged(self, run: _Run, attempt: _Attempt) -> Completion | None:
         """The attempt's answer, or that of a second model asked when the first is late; None when none came."""
-        delay_s = self._hedger.delay_s(attempt.name) if self._hedger else None
+        delay_s = self._hedger.delay_s(attempt.name) if self._hedger and run.is_final else None
         if delay_s is None:
             return await self._or_none(run, attempt)
         first = asyncio.ensure_future(self._or_none(run, attempt))
@@ -289,7 +313,7 @@ class Attempts:
     async def _complete(self, run: _Run, attempt: _Attempt) -> Completion:
         journey, name = run.journey, attempt.name
         try:
-            composed = self._composer.for_model(run.request, name, self._has_steps)
+            composed = self._composer.for_model(run.wording.request, name, run.wording.is_step)
             attempt.request = replace(composed.request, deadline_s=attempt.deadline.left_s)
             completion = await attempt.deadline.wait(self._models[name].complete(attempt.request))
         except DeadlinePassed as exc:
@@ -333,7 +357,7 @@ class Attempts:
 
     def _composer_for(self, run: _Run, attempt: _Attempt) -> Request:
         try:
-            return self._composer.for_model(run.request, attempt.name).request
+            return self._composer.for_model(run.wording.request, attempt.name).request
         except ModelError:
             self._abandoned(attempt)
             raise
