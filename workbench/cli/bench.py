@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from workbench.cli.bench_table import print_bench
-from workbench.cli.output import print_json, stderr
+from workbench.cli.output import print_json, say_deprecated, stderr
 
 if TYPE_CHECKING:
     from workbench.evaluation.load import BenchConfig, BenchResult, LoadProgress, RateSearch
@@ -127,6 +127,7 @@ def run(
     )
     search = RateSearch(start_rps=rate or 1.0, tolerance=tolerance) if find_rate else None
     card = _card(load_lab(lab).card(name), name, retries, max_tokens if ignore_eos else None)
+    say_deprecated({name: card})
     asked = read_prompts(prompts)
     result = asyncio.run(_bench(name, card, asked, config, search, out, fresh=fresh))
     _report(result, out, as_json=json, track=track)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from workbench.cli.memory import memory
-from workbench.cli.output import print_json, print_table, stderr
+from workbench.cli.output import print_json, print_table, say_deprecated, stderr
 
 if TYPE_CHECKING:
     from workbench.core import Completion, Request
@@ -84,6 +84,7 @@ def check(
     from workbench.models import load_lab
 
     card = load_lab(lab).card(name)
+    say_deprecated({name: card})
     request = Request.from_prompt(prompt, sampling=Sampling(max_tokens=max_tokens))
     stderr.print(f"asking {name} ({card.kind}, {card.model}) …")
     answer, found = asyncio.run(_ask(name, card, request, probe=probe))

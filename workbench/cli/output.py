@@ -6,11 +6,14 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from workbench.models import ModelCard
 
 stderr = Console(stderr=True)
 EVERY_S = 5.0
@@ -56,3 +59,11 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
+
+
+def say_deprecated(cards: Mapping[str, ModelCard]) -> None:
+    """A line on standard error for each model whose seller is going to switch it off, as its listed price says."""
+    for name, card in cards.items():
+        source = getattr(card.price, "source", None)
+        if source is not None and source.is_deprecated:
+            stderr.print(f"{name}: {source.listed} is deprecated, its seller switches it off", style="yellow")

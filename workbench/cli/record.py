@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.outcomes import summary_rows
-from workbench.cli.output import print_json, print_table, stderr
+from workbench.cli.output import print_json, print_table, say_deprecated, stderr
 from workbench.cli.suite import parse_columns
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ async def _record(suite: Suite, lab: Lab, names: list[str], out: Path, settings:
 
     opened: dict[str, Model] = {}
     cards = {name: lab.card(name) for name in [*names, *judge_names(suite)]}
+    say_deprecated(cards)
     try:
         for name, card in cards.items():
             opened[name] = load_model(name, card)

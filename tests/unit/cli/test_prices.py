@@ -114,3 +114,22 @@ def test_the_hardware_table_names_every_profile(run):
     assert done.exit_code == 0
     assert "cpu-2core" in done.stdout
     assert "rented" in done.stdout
+
+
+def test_a_card_whose_model_is_going_to_be_switched_off_is_told_once(capsys):
+    from workbench.cli.output import say_deprecated
+    from workbench.economics import load_price_book
+    from workbench.models import ModelCard
+
+    old = next(model.name for model in load_price_book().find("a") if model.is_deprecated and model.tiers)
+    card = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:1/v1"}
+    say_deprecated(
+        {
+            "old": ModelCard(**card, price={"listed": old}),
+            "new": ModelCard(**card, price={"listed": "openai/gpt-5-mini"}),
+            "local": ModelCard(**card, price={"hardware": "h100"}),
+            "unpriced": ModelCard(**card),
+        }
+    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == f"old: {old} is deprecated, its seller switches it off"
