@@ -84,6 +84,7 @@ class Completion:
         compute_flop: floating-point operations spent, where the card tells FLOPs a token; else None.
         logprob: sum of the answer tokens' log-probabilities; None when not asked for or not reported.
         memory_gib: peak memory of the process while answering, where measured; else None.
+        memory_baseline_gib: what the process had before the model was loaded, where `memory_gib` is measured; else None.
     """
 
     text: str
@@ -95,6 +96,7 @@ class Completion:
     compute_flop: float | None = None
     logprob: float | None = None
     memory_gib: float | None = None
+    memory_baseline_gib: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

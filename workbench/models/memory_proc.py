@@ -7,6 +7,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 PROC = Path("/proc")
 KIB_PER_GIB = 2**20
@@ -60,18 +61,30 @@ class ProcessMemory:
         return None if line is None else int(line.split()[1])
 
 
-class CallPeaks:
-    """The most this process had resident during each of several calls, which may overlap.
+class PeakSource(Protocol):
+    """Something that keeps one peak and can set it back: a process's resident set, a GPU's allocator."""
 
-    The kernel keeps one peak a process. Whoever begins a call sets it back; those whose calls are under way take note of it first,
-    so nobody's peak is lost. A peak belongs to the process: calls that overlap see each other's memory.
+    def peak_kib(self) -> int | None:
+        """The most since it was last set back; None where it is not told."""
+        ...
+
+    def reset_peak(self) -> bool:
+        """Set it back to what is used now; whether that was allowed."""
+        ...
+
+
+class CallPeaks:
+    """The most that was used during each of several calls, which may overlap.
+
+    There is one peak for all. Whoever begins a call sets it back; those whose calls are under way take note of it first, so nobody's peak
+    is lost. Calls that overlap see each other's memory. A call costs two or three readings, some 0.1 ms.
 
     Args:
-        process: whose; one CallPeaks a process.
+        source: of the peak; one CallPeaks a source.
     """
 
-    def __init__(self, process: ProcessMemory) -> None:
-        self._process = process
+    def __init__(self, source: PeakSource) -> None:
+        self._source = source
         self._lock = threading.Lock()
         self._under_way: dict[object, int] = {}
 
@@ -80,7 +93,7 @@ class CallPeaks:
         call = object()
         with self._lock:
             self._note()
-            self._process.reset_peak()
+            self._source.reset_peak()
             self._under_way[call] = 0
         return call
 
@@ -92,12 +105,9 @@ class CallPeaks:
         return peak_kib / KIB_PER_GIB if peak_kib else None
 
     def _note(self) -> None:
-        peak_kib = self._process.peak_kib() or 0
+        peak_kib = self._source.peak_kib() or 0
         for call, before_kib in self._under_way.items():
             self._under_way[call] = max(before_kib, peak_kib)
-
-
-THIS_PROCESS = CallPeaks(ProcessMemory(os.getpid()))
 
 
 def process_tree(pid: int, proc: Path = PROC) -> list[int]:

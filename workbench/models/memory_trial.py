@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -135,10 +136,28 @@ def _use_the_libraries(device: str) -> object:
         )
     )
     toy = toy.to(device).eval()
+    _use_a_tokenizer()
     ids = torch.ones((2, 4), dtype=torch.long, device=device)
     with torch.inference_mode():
         toy.generate(input_ids=ids, attention_mask=ids, max_new_tokens=2, do_sample=False, pad_token_id=0)
     return toy
+
+
+def _use_a_tokenizer() -> None:
+    """Text to tokens and a chat template on two words: the template engine and the tokenizer library load on first use."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"a": 0, "?": 1}, unk_token="?")), unk_token="?"
+    )
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        loaded = AutoTokenizer.from_pretrained(folder)
+    loaded.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False)
+    loaded.batch_decode(loaded(["a"])["input_ids"])
 
 
 def _torch_bytes(device: str, *, is_peak: bool) -> int | None:

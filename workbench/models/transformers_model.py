@@ -27,7 +27,7 @@ from workbench.core import (
 from workbench.models.card import ModelCard
 from workbench.models.checkpoint import Checkpoint, open_checkpoint
 from workbench.models.generation import Row, TokenTap, Watch, decode, generate_rows
-from workbench.models.process_memory import peak_memory_gib
+from workbench.models.memory_calls import peaks_of, used_gib
 from workbench.models.visible_text import cut_at_stop, visible_part
 
 T = TypeVar("T")
@@ -47,7 +47,9 @@ class TransformersModel:
 
     Answers are counted with the token that ends them; `logprob` is the sum over the same tokens at temperature 1. In float32 a greedy or
     seeded answer is the same alone and in a batch. There is no prefix cache between calls, so cached tokens are unknown. JSON Schemas
-    do not constrain the draw. White space before an answer is dropped.
+    do not constrain the draw. White space before an answer is dropped. `memory_gib` is the most the process had resident while the batch was
+    generated (on a GPU: what torch had allocated), other models of the process included; `memory_baseline_gib` is what it had before
+    this model was loaded.
 
     Args:
         name: its name in the configuration.
@@ -62,6 +64,8 @@ class TransformersModel:
         self.name = name
         self.card = card
         self._clock = clock or SystemClock()
+        self._baseline_gib = used_gib(card.device)
+        self._peaks = peaks_of(card.device)
         self._checkpoint: Checkpoint | None = open_checkpoint(name, card)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"model-{name}")
 
@@ -154,13 +158,15 @@ class TransformersModel:
         self, batch: list[Prompt], watch: Watch, start_s: float, tap: TokenTap | None = None
     ) -> list[Completion]:
         """Generate and dress the rows; runs in the worker thread."""
-        checkpoint = self._opened
-        rows = generate_rows(checkpoint, [p.token_ids for p in batch], [p.sampling for p in batch], watch, tap)
+        checkpoint, call = self._opened, self._peaks.begin()
+        try:
+            rows = generate_rows(checkpoint, [p.token_ids for p in batch], [p.sampling for p in batch], watch, tap)
+        finally:
+            memory_gib = self._peaks.end(call)
         if watch.is_late:
             raise Unavailable(f"the deadline passed after {len(rows[0].token_ids)} tokens", model=self.name)
         texts = decode(checkpoint.tokenizer, [row.token_ids for row in rows])
         timing = self._timing(watch, start_s)
-        memory_gib = self._peak_memory_gib()
         return [
             self._completion(prompt, row, text, timing, memory_gib)
             for prompt, row, text in zip(batch, rows, texts, strict=True)
@@ -177,6 +183,7 @@ class TransformersModel:
             compute_flop=self._opened.flop_per_token * (len(prompt.token_ids) + len(row.token_ids)),
             logprob=row.logprob,
             memory_gib=memory_gib,
+            memory_baseline_gib=self._baseline_gib,
         )
 
     def _prompts(self, requests: Sequence[Request]) -> list[Prompt | ModelError]:
@@ -238,10 +245,6 @@ class TransformersModel:
     def _timing(self, watch: Watch, start_s: float) -> Timing:
         first = watch.first_token_s
         return Timing(self._clock.monotonic_s() - start_s, None if first is None else first - start_s)
-
-    def _peak_memory_gib(self) -> float | None:
-        device = self._opened.model.device
-        return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else peak_memory_gib()
 
     @property
     def _opened(self) -> Checkpoint:
