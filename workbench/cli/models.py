@@ -86,7 +86,8 @@ def check(
     card = load_lab(lab).card(name)
     say_deprecated({name: card})
     request = Request.from_prompt(prompt, sampling=Sampling(max_tokens=max_tokens))
-    stderr.print(f"asking {name} ({card.kind}, {card.model}) …")
+    starting = "starting vLLM, half a minute to minutes, then " if card.kind == "vllm" and not card.base_url else ""
+    stderr.print(f"{starting}asking {name} ({card.kind}, {card.model}) …")
     answer, found = asyncio.run(_ask(name, card, request, probe=probe))
     if as_json:
         print_json({**asdict(answer), "capabilities": found and asdict(found), "advice": found and found.advice()})

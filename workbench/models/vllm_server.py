@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import http.client
@@ -155,6 +156,8 @@ class VLLMServer:
             if time.monotonic() > give_up_s:
                 waited = f"not ready after {self.options.ready_timeout_s:g} s (options.ready_timeout_s)"
                 raise self.failure(f"vLLM was {waited}")
+            if _is_cancelled():
+                raise KeyboardInterrupt
             time.sleep(POLL_S)
         self._warm_up()
         start_s = time.monotonic() - self._started_s
@@ -219,6 +222,15 @@ class VLLMServer:
             return response.status
         finally:
             connection.close()
+
+
+def _is_cancelled() -> bool:
+    """Whether Ctrl-C came while waiting inside asyncio.run, which only marks the running task at the first one."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop in this thread
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def _port(host: str, wanted: int | None) -> int:

@@ -27,6 +27,14 @@ if sys.argv[3] == "SIGKILL":
 elif sys.argv[3] == "raise":
     raise RuntimeError("somebody forgot to stop it")
 """
+WAITING = """
+import asyncio, sys
+from workbench.models import ModelCard, load_model
+async def main():
+    options = {"environment": sys.argv[2], "log": sys.argv[3]}
+    load_model("m", ModelCard(kind="vllm", model=sys.argv[1], options=options))
+asyncio.run(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +139,17 @@ def test_it_never_outlives_the_process_that_started_it(checkpoint, tmp_path, end
     )
     session = int(done.stdout)
     assert until(lambda: session_pids(session) == [])
+
+
+def test_one_ctrl_c_ends_the_waiting_inside_an_event_loop_too(checkpoint, tmp_path):
+    environment = fake_vllm_environment(tmp_path / "env", "silent")
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", WAITING, str(checkpoint), str(environment), str(log)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert until(lambda: log.exists() and log.stat().st_size > 0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert said.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_one_that_is_forgotten_is_ended(server):
