@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,19 +37,25 @@ class Grading:
         self._judges = {text: _judge(spec, judges, profiles) for text, spec in specs.items()}
 
     async def grade(self, answered: Sequence[Answered]) -> list[Grade]:
-        """A grade for each answer, in order."""
-        grades: dict[int, Grade] = {}
+        """A grade for each answer, in order. Functions run in a thread, so that answers under way keep their times."""
         judged: dict[str, list[int]] = {}
-        for place, (item, text) in enumerate(answered):
+        by_function: list[int] = []
+        for place, (item, _) in enumerate(answered):
             spec = self._suite.grader_of(item)
-            if spec.is_judge:
-                judged.setdefault(spec.to_text(), []).append(place)
-            else:
-                grades[place] = Grade(grade(spec.name, text, item.answer, **spec.options))
+            (judged.setdefault(spec.to_text(), []) if spec.is_judge else by_function).append(place)
+        grades = await asyncio.to_thread(self._by_function, answered, by_function) if by_function else {}
         for judge, places in judged.items():
             asked = [(answered[place][0].prompt, answered[place][1], answered[place][0].answer) for place in places]
             grades.update(zip(places, await self._judges[judge].grade_many(asked), strict=True))
         return [grades[place] for place in range(len(answered))]
+
+    def _by_function(self, answered: Sequence[Answered], places: Sequence[int]) -> dict[int, Grade]:
+        grades = {}
+        for place in places:
+            item, text = answered[place]
+            spec = self._suite.grader_of(item)
+            grades[place] = Grade(grade(spec.name, text, item.answer, **spec.options))
+        return grades
 
 
 def judge_names(suite: Suite) -> list[str]:

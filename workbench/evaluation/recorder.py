@@ -36,6 +36,8 @@ from workbench.evaluation.suite import Suite
 from workbench.models import Model, ModelCard
 
 MAX_ERROR_CHARS = 500
+BACKLOG = 8
+"""Answers that may wait for the journal, for each request in flight."""
 FROM_PROMPTS = ("task", "difficulty", "group")
 
 
@@ -150,25 +152,38 @@ class _Recorder:
         await self._keep(name, model.card, missing, len(batch))
 
     async def _keep_in_flight(self, name: str, model: Model, cells: list[Cell], load: Load) -> None:
-        """Closed loop: a new request starts when one ends. What ends at the same time is synced together."""
-        waiting = [cell for cell in reversed(cells) if not self.recording.is_done(name, cell.key)]
-        running: dict[asyncio.Task[Completion | Exception], Cell] = {}
+        """Closed loop: a new request starts the moment one ends; grading and syncing never hold it up.
 
-        def refill() -> None:
-            while waiting and len(running) < load.size:
-                cell = waiting.pop()
-                running[asyncio.create_task(_answer(model, request_of(cell, self.config, model.card)))] = cell
+        What has ended by the time the last group is on disk is kept as the next group, with one sync. When the disk or a judge is slower
+        than the model, requests wait once `BACKLOG` answers for each of them are not on disk yet.
+        """
+        missing = [cell for cell in cells if not self.recording.is_done(name, cell.key)]
+        waiting = iter(missing)
+        answers: asyncio.Queue[tuple[Cell, Completion | Exception]] = asyncio.Queue(BACKLOG * load.size)
 
+        async def ask() -> None:
+            for cell in waiting:
+                await answers.put((cell, await self._answer(model, cell)))
+
+        workers = [asyncio.create_task(ask()) for _ in range(min(load.size, len(missing)))]
         try:
-            refill()
-            while running:
-                ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                answered = [(running.pop(task), task.result()) for task in ended]
-                refill()  # before grading and syncing, so that the load on the model stays what the manifest says
-                await self._keep(name, model.card, answered, load.size)
+            n_left = len(missing)
+            while n_left:
+                group = [await answers.get()]
+                while not answers.empty():
+                    group.append(answers.get_nowait())
+                await self._keep(name, model.card, group, load.size)
+                n_left -= len(group)
         finally:
-            for task in running:
-                task.cancel()
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _answer(self, model: Model, cell: Cell) -> Completion | Exception:
+        try:
+            return await model.complete(request_of(cell, self.config, model.card))
+        except Exception as exc:  # whatever a backend raises is that row's failure, not the recording's
+            return exc
 
     async def _keep(
         self, name: str, card: ModelCard, answered: Sequence[tuple[Cell, Completion | Exception]], concurrency: int
@@ -226,13 +241,6 @@ def compact(suite: Suite, recording: Recording) -> Outcomes:
     prompts = [{name: item[name] for name in PROMPT_SCHEMA} for item in items]
     frame = pl.DataFrame(table, schema=columns, strict=False)
     return Outcomes.from_frames(frame, pl.DataFrame(prompts, schema=dict(PROMPT_SCHEMA)), recording.manifest())
-
-
-async def _answer(model: Model, request: Request) -> Completion | Exception:
-    try:
-        return await model.complete(request)
-    except Exception as exc:  # whatever a backend raises is that row's failure, not the recording's
-        return exc
 
 
 async def _answers(model: Model, requests: list[Request]) -> Sequence[Completion | Exception]:

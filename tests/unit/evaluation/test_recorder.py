@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,38 @@ def test_a_server_has_as_many_requests_in_flight_as_asked_for_and_never_more(tmp
     found = record(SUITE, {"s": Counting("s", right, card=SERVER)}, tmp_path, concurrency=4)
     assert most == 4
     assert found.frame["concurrency"].unique().to_list() == [4]
+
+
+def test_the_next_request_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch):
+    append, was_asked_again = Journal.append, threading.Event()
+
+    def slow(self, records):
+        if any(record["kind"] == "row" for record in records):
+            assert was_asked_again.wait(timeout=30)
+        append(self, records)
+
+    def answer(request):
+        if len(model.history) > 1:
+            was_asked_again.set()
+        return right(request)
+
+    monkeypatch.setattr(Journal, "append", slow)
+    model = scripted("a", answer, SERVER)
+    assert len(record(SUITE, {"a": model}, tmp_path, concurrency=1).frame) == 10
+
+
+def test_a_full_disk_stops_the_requests_that_are_under_way(tmp_path: Path, monkeypatch):
+    append = Journal.append
+
+    def full(self, records):
+        if any(record["kind"] == "row" for record in records):
+            raise StoreError("cannot append: No space left on device; what was there is kept")
+        append(self, records)
+
+    monkeypatch.setattr(Journal, "append", full)
+    model = scripted("a", right, SERVER)
+    with pytest.raises(StoreError, match="No space left"):
+        record(SUITE, {"a": model}, tmp_path, concurrency=2)
 
 
 def test_local_models_are_asked_in_batches_of_their_card(tmp_path: Path):
