@@ -23,6 +23,9 @@ from workbench.models import ModelCard
 
 JOURNAL_FILE = "journal.jsonl"
 NOT_THE_MODEL = frozenset({"timeout_s", "retries"})  # how patiently it is asked, not what it is
+PROVENANCE = frozenset(
+    {"as_of", "source", "price_basis", "flop_basis"}
+)  # of a hardware profile: how its figures are known
 Key = tuple[str, int]
 
 
@@ -105,11 +108,11 @@ class Recording:
         """
         described = describe_card(card, profiles)
         found = self.recorded.models.get(name)
-        if found is not None and found["card_hash"] != described["card_hash"]:
-            changed = sorted(k for k in found["card"] if found["card"][k] != described["card"].get(k))
+        changed = [] if found is None else _changed_terms(found, described)
+        if changed:
             raise ConfigError(
-                f"{self.folder} holds answers of model {name!r} with another card ({', '.join(changed) or 'its weights'} "
-                "differ); choose another folder, or throw them away with --fresh"
+                f"{self.folder} holds answers of model {name!r} with another card ({', '.join(changed)} differ); "
+                "choose another folder, or throw them away with --fresh"
             )
         if found is None:
             self._append([{"kind": "model", "model": name, **described, "load": asdict(load)}])
@@ -205,8 +208,8 @@ def describe_card(card: ModelCard, profiles: Mapping[str, HardwareProfile] | Non
     content = card.model_dump(mode="json")
     content["capabilities"] = sorted(content["capabilities"])
     identity = {key: value for key, value in content.items() if key not in NOT_THE_MODEL}
-    if card.price is not None:  # which edition of the price book said so is provenance, not another price
-        identity["price"] = {key: value for key, value in content["price"].items() if key != "source"}
+    if card.price is not None:
+        identity = _terms(identity)
     weights = weights_hash(card)
     return {
         "card": content,
@@ -214,6 +217,21 @@ def describe_card(card: ModelCard, profiles: Mapping[str, HardwareProfile] | Non
         "weights_hash": weights,
         "price": _price(card, profiles),
     }
+
+
+def _changed_terms(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What makes two records of a model's card two models, or two ways to price one; empty when they are the same."""
+    if before["card_hash"] != now["card_hash"]:
+        was, is_ = (_terms(record["card"]) for record in (before, now))
+        return sorted(key for key in was if was[key] != is_.get(key)) or ["its weights"]
+    was, is_ = ((record.get("price") or {}).get("profile") for record in (before, now))
+    figures = [key for key in was or {} if key not in PROVENANCE and is_ and was[key] != is_.get(key)]
+    return [f"{key} of hardware {now['price']['hardware']!r}" for key in figures]
+
+
+def _terms(card: dict[str, Any]) -> dict[str, Any]:
+    """A card without where its price was looked up: another edition of the price book with the same price changes nothing."""
+    return {**card, "price": {key: value for key, value in (card["price"] or {}).items() if key != "source"}}
 
 
 def _price(card: ModelCard, profiles: Mapping[str, HardwareProfile] | None) -> dict[str, Any] | None:

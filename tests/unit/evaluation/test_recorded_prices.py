@@ -65,3 +65,20 @@ def test_hardware_that_nobody_knows_is_refused_before_anything_is_asked(tmp_path
     with pytest.raises(ConfigError, match="unknown hardware profile 'h10': did you mean 'h100'"):
         record(SUITE, {"paid": model}, tmp_path)
     assert model.history == []
+
+
+def test_a_recording_does_not_go_on_with_hardware_that_costs_something_else(tmp_path):
+    card = ModelCard(**SERVER, price={"hardware": "box"})
+    box = HardwareProfile(usd_per_hour=1.0, flop_per_s=1e12, as_of="2026-11-01", source="offer")
+    recorded(tmp_path, card, {"box": box})
+    recorded(tmp_path, card, {"box": box.model_copy(update={"source": "the same offer, better described"})})
+    dearer = HardwareProfile(usd_per_hour=1.5, flop_per_s=1e12, as_of="2026-12-01", source="offer")
+    with pytest.raises(ConfigError, match=r"model 'paid' with another card \(usd_per_hour of hardware 'box' differ\)"):
+        recorded(tmp_path, card, {"box": dearer})
+
+
+def test_a_recording_does_not_go_on_with_another_price(tmp_path):
+    price = load_price_book().price("openai/gpt-5-mini")
+    recorded(tmp_path, ModelCard(**SERVER, price=price))
+    with pytest.raises(ConfigError, match=r"with another card \(price differ\)"):
+        recorded(tmp_path, ModelCard(**SERVER, price=price.model_copy(update={"output_usd_per_1m": 3.0})))
