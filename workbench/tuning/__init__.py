@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.tuning.cascade import CascadeResult, cascade_sweep
     from workbench.tuning.evidence import Comparison, SweepVerdict
     from workbench.tuning.frontier import Frontier, Switches, capability_switches, cost_aware_switches
     from workbench.tuning.matrix import OutcomeMatrix
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Band": "result",
+    "CascadeResult": "cascade",
     "Comparison": "evidence",
     "Frontier": "frontier",
     "OutcomeMatrix": "matrix",
@@ -29,6 +31,7 @@ _HOMES = {
     "apgr": "metrics",
     "call_curve": "metrics",
     "capability_switches": "frontier",
+    "cascade_sweep": "cascade",
     "cost_aware_switches": "frontier",
     "cpt": "metrics",
     "sweep": "sweeps",
@@ -38,6 +41,7 @@ _HOMES = {
 
 __all__ = [
     "Band",
+    "CascadeResult",
     "Comparison",
     "Frontier",
     "OutcomeMatrix",
@@ -50,6 +54,7 @@ __all__ = [
     "apgr",
     "call_curve",
     "capability_switches",
+    "cascade_sweep",
     "cost_aware_switches",
     "cpt",
     "sweep",
