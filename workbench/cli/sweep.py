@@ -31,12 +31,22 @@ def sweep(
     predictor: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: constant, prompt-length, task-mean, ridge-task, knn, ridge, blend, blend-task."
+            help="Comma-separated: stack (default), local, local-task, ridge, ridge-task, knn, kmeans, logistic, factors, boosting, "
+            "blend, blend-task, task-mean, prompt-length, constant."
         ),
     ] = "",
     embedder: Annotated[str, typer.Option(help="static (quick, sees wording) or minilm (sees meaning).")] = "static",
     cost: Annotated[list[str] | None, typer.Option(help="Nominal USD an answer, model=usd; once a model.")] = None,
-    margin: Annotated[float, typer.Option(help="Score that a saving may cost at most.")] = 0.01,
+    margin: Annotated[
+        float | None, typer.Option(help="Score that may be given up at most; 0.01, or no limit with --rule trade-off.")
+    ] = None,
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="no-worse (better at no higher cost, or cheaper and no worse) or trade-off (above every mix of single models at its cost)."
+        ),
+    ] = "no-worse",
+    spend: Annotated[float | None, typer.Option(help="Most USD for 1,000 requests.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and the resampling.")] = 0,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log the sweep to MLflow.")] = True,
     save_policy: Annotated[Path | None, typer.Option(help="Folder for the recommended policy.")] = None,
@@ -58,6 +68,8 @@ def sweep(
         embedder=embedder,
         seed=seed,
         margin=margin,
+        rule=rule,
+        spend_usd_per_1k=spend,
         costs=_costs(cost or []),
         progress=lambda line: stderr.print(line, style="dim"),
     )
@@ -138,6 +150,21 @@ def _print_chosen(document: dict[str, Any]) -> None:
     mix = ", ".join(f"{name} {100 * share:.0f} %" for name, share in chosen["shares"].items())
     print(f"Chosen: {chosen['policy']} at {chosen['threshold']:.6g} ({document['threshold_unit']}); it sends {mix}.")
     print(f"Optimism: {chosen['optimism']:+.4f} score (choose split minus report split).")
+    if chosen["over_singles"] is not None:
+        gain, (low, high) = chosen["over_singles"], chosen["over_singles_ci"]
+        print(f"Above the best mix of single models at its cost: {gain:+.4f} score [{low:+.4f}, {high:+.4f}].")
+    if document["power"] is not None:
+        _print_power(document["power"])
+
+
+def _print_power(power: dict[str, Any]) -> None:
+    if power["report"] is None:
+        print(f"Power: {power['because']}.")
+        return
+    print(
+        f"Power: {power['total']} prompts in all ({power['report']} in the report split) would settle it with 80 % probability, "
+        f"if what was measured is true: {power['because']}."
+    )
 
 
 def _print_notes(document: dict[str, Any]) -> None:

@@ -88,6 +88,9 @@ class Policy:
                 because = f"none of {', '.join(able)} is within the limits of the {self.objective.kind} objective"
             return Decision(None, because, alternatives=alternatives)
         because = f"{self.models[column]}: {self.objective.because(row)}"
+        strange = row.predictions.unfamiliar
+        if strange is not None and strange[0]:
+            because += "; unlike all recorded prompts, so each model's mean stands in"
         return Decision(self.models[column], because, quality[column], cost[column], alternatives)
 
     def save(self, folder: Path) -> None:

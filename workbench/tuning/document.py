@@ -20,7 +20,7 @@ from workbench.tuning.baselines import (
 from workbench.tuning.evidence import Comparison, Measured
 from workbench.tuning.metrics import FORMULAS, aiq, apgr, call_curve
 from workbench.tuning.result import Band, SweepResult
-from workbench.tuning.selection import RULE, Replay
+from workbench.tuning.selection import Replay, rule_text
 from workbench.tuning.sweeps import SweepState
 
 TRIVIAL = {"prompt-length": "prompt length", "task-mean": "task label"}
@@ -61,8 +61,12 @@ def _document(state: SweepState) -> dict[str, Any]:
         "best_single": matrix.models[state.single],
         "objective": state.config.objective,
         "threshold_unit": state.report[state.chosen.name].objective.threshold_unit,
-        "margin": state.config.margin,
-        "selection_rule": RULE,
+        "margin": state.config.loss,
+        "rule": state.config.rule,
+        "spend_usd_per_1k": state.config.spend_usd_per_1k,
+        "selection_rule": rule_text(state.config.rule, state.config.spend_usd),
+        "power": _power_json(state),
+        "n_compared": len(state.picks),
         "cost_source": matrix.cost_source,
         "prices": dict(matrix.prices) if matrix.cost_source == "measured" else {},
         "notes": list(matrix.notes),
@@ -72,6 +76,11 @@ def _document(state: SweepState) -> dict[str, Any]:
         "n_bootstrap": state.config.n_bootstrap,
         "formulas": FORMULAS,
     }
+
+
+def _power_json(state: SweepState) -> dict[str, Any] | None:
+    power = state.verdict.power
+    return None if power is None else {"report": power.report, "total": power.total, "because": power.because}
 
 
 def _embedder_name(state: SweepState) -> str:
@@ -157,6 +166,9 @@ def _comparison_json(found: Comparison) -> dict[str, Any]:
         "latency_ci": None if found.latency_s is None else list(found.latency_s.ci),
         "score_difference": found.score_difference.mean,
         "score_difference_ci": list(found.score_difference.ci),
+        "score_difference_ci_all": list(found.score_difference_ci_all or found.score_difference.ci),
+        "over_singles": None if found.over_singles is None else found.over_singles.mean,
+        "over_singles_ci": None if found.over_singles is None else list(found.over_singles.ci),
         "cost_difference_usd_per_1k": 1000 * found.cost_difference.mean,
         "cost_difference_ci": [1000 * end for end in found.cost_difference.ci],
         "cost_saving": _saving(found.cost_difference, found.single_cost_usd),

@@ -18,6 +18,7 @@ from workbench.core import ConfigError
 from workbench.core.naming import did_you_mean
 from workbench.evaluation.statistics import clustered_se
 from workbench.routing import Capability, CostAware, LearnedPredictor, Objective, Policy, Predictions
+from workbench.tuning.evidence import hull_of_singles
 from workbench.tuning.frontier import Frontier, Switches, capability_switches, cost_aware_switches
 from workbench.tuning.matrix import OutcomeMatrix
 
@@ -28,6 +29,20 @@ RULE = (
     "best score on the choose split at no more than the best single model's cost, then the cheapest setting within one standard "
     "error (paired difference to the best single model, clustered by group); threshold in the middle of its gap"
 )
+TRADE_OFF_RULE = (
+    "the setting whose score on the choose split is furthest above what any mix of single models reaches at the same mean cost; "
+    "threshold in the middle of its gap"
+)
+
+
+def rule_text(rule: str, spend_usd: float | None) -> str:
+    """The rule in a sentence."""
+    text = TRADE_OFF_RULE if rule == "trade-off" else RULE
+    if spend_usd is None:
+        return text
+    if rule != "trade-off":
+        text = "best score on the choose split within the spending limit; threshold in the middle of its gap"
+    return f"{text}; at most {1000 * spend_usd:g} USD per 1,000 requests, two standard errors kept free below it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +114,18 @@ class Pick:
     cost_usd: float
 
 
-def pick(replays: dict[str, Replay], single: int) -> Pick:
+def pick(replays: dict[str, Replay], single: int, rule: str = "no-worse", spend_usd: float | None = None) -> Pick:
     """The setting that the rule takes over all of `replays`, which share one choose split.
 
     Args:
         replays: name → replay on the choose split; on equal cost and score the first name wins.
         single: column of the best single model.
+        rule: "no-worse" (`RULE`) or "trade-off": furthest above the mixes of single models (`TRADE_OFF_RULE`).
+        spend_usd: most mean USD a request; two standard errors of the cost are kept free below it.
     """
     matrix = next(iter(replays.values())).matrix
+    if rule == "trade-off" or spend_usd is not None:
+        return _furthest_above_mixes(replays, spend_usd, rule)
     budget = float(matrix.cost_usd[:, single].mean()) * (1 + 1e-9)
     affordable = {name: np.flatnonzero(replay.frontier.cost_usd <= budget) for name, replay in replays.items()}
     affordable = {name: entries for name, entries in affordable.items() if len(entries)}
@@ -119,6 +138,40 @@ def pick(replays: dict[str, Replay], single: int) -> Pick:
     enough = replays[best].frontier.score[top] - error
     within = {n: e[replays[n].frontier.score[e] >= enough] for n, e in affordable.items()}
     return _cheapest({n: replays[n] for n, e in within.items() if len(e)}, within)
+
+
+def _furthest_above_mixes(replays: dict[str, Replay], spend_usd: float | None, rule: str) -> Pick:
+    """The entry with the largest score above the singles' hull at its cost; with a limit and rule "no-worse", the best score within it."""
+    picks: list[tuple[float, Pick]] = []
+    for name, replay in replays.items():
+        frontier, matrix = replay.frontier, replay.matrix
+        shape = (len(frontier), len(matrix.models))
+        score, cost = (np.broadcast_to(a.mean(axis=0), shape) for a in (matrix.score, matrix.cost_usd))
+        mixes = hull_of_singles(score, cost, frontier.cost_usd) if rule == "trade-off" else np.zeros(len(frontier))
+        worth = frontier.score - mixes
+        worth = np.where(np.isnan(worth), -np.inf, worth)
+        if spend_usd is not None:
+            slack = np.array([_cost_error(replay, entry) for entry in _near(frontier, spend_usd)])
+            room = spend_usd - 2.0 * float(slack.max(initial=0.0))
+            worth = np.where(frontier.cost_usd <= room, worth, -np.inf)
+        entry = int(worth.argmax())
+        if np.isfinite(worth[entry]):
+            found = Pick(name, frontier.middle(entry), float(frontier.score[entry]), float(frontier.cost_usd[entry]))
+            picks.append((float(worth[entry]), found))
+    return max(picks, key=lambda p: p[0])[1] if picks else _cheapest(replays)
+
+
+def _near(frontier: Frontier, spend_usd: float) -> list[int]:
+    """The dearest entry within the limit."""
+    within = np.flatnonzero(frontier.cost_usd <= spend_usd)
+    return [int(within[frontier.cost_usd[within].argmax()])] if len(within) else []
+
+
+def _cost_error(replay: Replay, entry: int) -> float:
+    matrix = replay.matrix
+    cost = matrix.cost_usd[np.arange(len(matrix)), replay.choices_at(replay.frontier.middle(entry))]
+    error = clustered_se(cost, matrix.groups)
+    return 0.0 if np.isnan(error) else error
 
 
 def _standard_error(replay: Replay, entry: int, single: int) -> float:
@@ -147,9 +200,9 @@ def trivial_predictors(tasks: Sequence[str | None]) -> tuple[str, ...]:
 
 
 def default_predictors(tasks: Sequence[str | None]) -> tuple[str, ...]:
-    """The predictors of a sweep that names none; those that read the task label only where there are labels."""
-    by_task = ("ridge-task",) if _has_tasks(tasks) else ()
-    return (*trivial_predictors(tasks), *by_task, "knn", "ridge", "blend")
+    """The predictor of a sweep that names none: the stack, which weighs the simple ones on held-out rows."""
+    del tasks
+    return ("stack",)
 
 
 def _has_tasks(tasks: Sequence[str | None]) -> bool:

@@ -15,7 +15,7 @@ from workbench.evaluation import Outcomes
 from workbench.routing import FixedPolicy, Policy, make_predictor, predictor_kinds
 from workbench.routing.predictors import EMBEDDING_KINDS
 from workbench.tuning.baselines import best_single
-from workbench.tuning.evidence import DEFAULT_MARGIN, Comparison, SweepVerdict, compare, judge
+from workbench.tuning.evidence import DEFAULT_MARGIN, RULES, Comparison, SweepVerdict, compare, judge
 from workbench.tuning.matrix import OutcomeMatrix
 from workbench.tuning.result import SweepResult
 from workbench.tuning.selection import (
@@ -44,7 +44,11 @@ class SweepConfig:
         embedder: "static" (quick, sees wording) or "minilm" (sees meaning); or an Embedder.
         seed: of the split and the resampling.
         n_bootstrap: resamples behind each interval; 2000 keep the ends steady to a few percent of the width.
-        margin: score that a saving may cost at most to count as no worse.
+        margin: score that a saving may cost at most to count as no worse. With rule "trade-off", the score that may be given up against
+            the best single model; None is 0.01 for "no-worse" and no limit for "trade-off".
+        rule: "no-worse" (better at no higher cost, or cheaper and no worse) or "trade-off" (above every mix of single models at its own
+            cost, whatever that is).
+        spend_usd_per_1k: most mean USD for 1,000 requests; None sets no limit. A limit is judged as a trade-off is.
     """
 
     objective: str = "cost-aware"
@@ -52,7 +56,21 @@ class SweepConfig:
     embedder: str | Embedder = "static"
     seed: int = 0
     n_bootstrap: int = 2000
-    margin: float = DEFAULT_MARGIN
+    margin: float | None = None
+    rule: str = "no-worse"
+    spend_usd_per_1k: float | None = None
+
+    @property
+    def spend_usd(self) -> float | None:
+        """Most mean USD a request."""
+        return None if self.spend_usd_per_1k is None else self.spend_usd_per_1k / 1000.0
+
+    @property
+    def loss(self) -> float:
+        """Score that may be given up against the best single model."""
+        if self.margin is not None:
+            return self.margin
+        return DEFAULT_MARGIN if self.rule == "no-worse" and self.spend_usd is None else 1.0
 
     def __post_init__(self) -> None:
         swept_objective(self.objective)
@@ -63,7 +81,11 @@ class SweepConfig:
             raise ConfigError(
                 f"{self.n_bootstrap} resamples cannot give a 95 % interval; use at least 100, better 2000"
             )
-        if not 0 <= self.margin < 1:
+        if self.rule not in RULES:
+            raise ConfigError(f"unknown rule {self.rule!r}: {did_you_mean(self.rule, RULES)}")
+        if self.spend_usd_per_1k is not None and not 0 < self.spend_usd_per_1k < float("inf"):
+            raise ConfigError(f"the spending limit is {self.spend_usd_per_1k}; give USD per 1,000 requests, above 0")
+        if self.margin is not None and not 0 <= self.margin < 1:
             raise ConfigError(f"the margin is {self.margin}; it is a loss of score, 0 or more and below 1")
 
 
@@ -103,7 +125,9 @@ def sweep(
     embedder: str | Embedder = "static",
     seed: int = 0,
     n_bootstrap: int = 2000,
-    margin: float = DEFAULT_MARGIN,
+    margin: float | None = None,
+    rule: str = "no-worse",
+    spend_usd_per_1k: float | None = None,
     costs: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> SweepResult:
@@ -111,14 +135,14 @@ def sweep(
 
     Args:
         outcomes: recorded or imported.
-        objective, predictors, embedder, seed, n_bootstrap, margin: see `SweepConfig`.
+        objective, predictors, embedder, seed, n_bootstrap, margin, rule, spend_usd_per_1k: see `SweepConfig`.
         costs: nominal USD an answer by model, instead of measured cost.
         progress: called with a line at the beginning of each stage.
 
     Raises:
         ConfigError: fewer than two models, too few prompts, missing or impossible costs, unknown names.
     """
-    config = SweepConfig(objective, tuple(predictors), embedder, seed, n_bootstrap, margin)
+    config = SweepConfig(objective, tuple(predictors), embedder, seed, n_bootstrap, margin, rule, spend_usd_per_1k)
     return sweep_matrix(OutcomeMatrix.from_outcomes(outcomes, costs), config, progress)
 
 
@@ -141,21 +165,30 @@ def sweep_state(matrix: OutcomeMatrix, config: SweepConfig, progress: Progress) 
     replays = dict(_replays(matrix, (tune, choose, report), objective, config, progress))
     on_choose = {name: pair[0] for name, pair in replays.items()}
     on_report = {name: pair[1] for name, pair in replays.items()}
-    picks = {name: pick({name: replay}, single) for name, replay in on_choose.items()}
-    chosen = pick({name: on_choose[name] for name in _candidates(matrix, config)}, single)
+    rule = (single, config.rule, config.spend_usd)
+    picks = {name: pick({name: replay}, *rule) for name, replay in on_choose.items()}
+    chosen = pick({name: on_choose[name] for name in _candidates(matrix, config)}, *rule)
     progress(f"resampling {len(report)} report prompts {config.n_bootstrap} times")
-    found = {name: _compared(on_report[name], picks[name], single, config) for name in picks if picks[name] != chosen}
-    found = {**found, chosen.name: _compared(on_report[chosen.name], chosen, single, config)}
     picks = {**picks, chosen.name: chosen}
+    found = {name: _compared(on_report[name], picks[name], single, config, len(picks)) for name in picks}
     counts = np.bincount(on_report[chosen.name].choices_at(chosen.threshold), minlength=len(matrix.models))
     shares = list(zip(matrix.models, (counts / len(report)).tolist(), strict=True))
-    verdict = judge(found[chosen.name], chosen.name, matrix.models[single], shares, config.margin)
+    verdict = judge(
+        found[chosen.name],
+        chosen.name,
+        matrix.models[single],
+        shares,
+        config.loss,
+        rule=config.rule,
+        spend_usd=config.spend_usd,
+        report_share=len(report) / len(matrix),
+    )
     return SweepState(config, matrix, split, single, on_choose, on_report, picks, found, chosen, verdict)
 
 
-def _compared(replay: Replay, picked: Pick, single: int, config: SweepConfig) -> Comparison:
+def _compared(replay: Replay, picked: Pick, single: int, config: SweepConfig, n_compared: int) -> Comparison:
     rng = np.random.default_rng([config.seed, 1])
-    return compare(replay.matrix, replay.choices_at(picked.threshold), single, rng, config.n_bootstrap)
+    return compare(replay.matrix, replay.choices_at(picked.threshold), single, rng, config.n_bootstrap, n_compared)
 
 
 def _replays(

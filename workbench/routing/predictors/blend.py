@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-import numpy as np
-
 from workbench.routing.predictors.knn import KNNQuality
 from workbench.routing.predictors.predictor import QualityEstimator, State, TextEmbedder
 from workbench.routing.predictors.ridge import RidgeOnTaskQuality, RidgeQuality, needed_embedder
+from workbench.routing.predictors.shared import LastBatch
 from workbench.routing.queries import FloatArray, Queries
 
 
@@ -62,25 +61,3 @@ class BlendOnTaskQuality(BlendQuality):
 
     kind: ClassVar[str] = "blend-task"
     ridge: ClassVar[type[RidgeQuality]] = RidgeOnTaskQuality
-
-
-class LastBatch:
-    """An embedder that remembers its last batch, so that the parts of a blend embed a request once."""
-
-    def __init__(self, embedder: TextEmbedder) -> None:
-        self.embedder = embedder
-        self._last: tuple[list[str], np.ndarray] = ([], np.empty((0, 0), np.float32))
-
-    @property
-    def fingerprint(self) -> str:
-        """The wrapped embedder's fingerprint."""
-        return self.embedder.fingerprint
-
-    def embed(self, texts: list[str]) -> np.ndarray:
-        """Vectors, shape (n, dim)."""
-        known, vectors = self._last
-        if texts and texts == known:
-            return vectors
-        vectors = self.embedder.embed(texts)
-        self._last = (texts, vectors)
-        return vectors

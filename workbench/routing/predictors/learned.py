@@ -13,7 +13,7 @@ from workbench.core.registry import Registry
 from workbench.routing.predictions import Predictions
 from workbench.routing.predictors.means import TaskMeans
 from workbench.routing.predictors.predictor import QualityEstimator, State, TextEmbedder, completed
-from workbench.routing.queries import FloatArray, Queries
+from workbench.routing.queries import BoolArray, FloatArray, Queries
 
 _ROOM = "workbench.routing.predictors"
 
@@ -28,9 +28,12 @@ ESTIMATORS = Registry(
         "ridge-task": f"{_ROOM}.ridge:RidgeOnTaskQuality",
         "blend": f"{_ROOM}.blend:BlendQuality",
         "blend-task": f"{_ROOM}.blend:BlendOnTaskQuality",
+        "local": f"{_ROOM}.local:LocalQuality",
+        "local-task": f"{_ROOM}.local:LocalOnTaskQuality",
+        "stack": f"{_ROOM}.stack:StackQuality",
     },
 )
-EMBEDDING_KINDS = frozenset({"knn", "ridge", "ridge-task", "blend", "blend-task"})
+EMBEDDING_KINDS = frozenset({"knn", "ridge", "ridge-task", "blend", "blend-task", "local", "local-task", "stack"})
 
 
 def predictor_kinds() -> list[str]:
@@ -50,6 +53,15 @@ def make_predictor(kind: str, embedder: TextEmbedder | None = None) -> LearnedPr
     if embedder is None:
         raise ConfigError(f"predictor {kind!r} needs an embedder; give one, e.g. load_embedder('static')")
     return LearnedPredictor(estimator.on(embedder) if kind.startswith("blend") else estimator(embedder))
+
+
+def assessed(estimator: QualityEstimator, queries: Queries) -> tuple[FloatArray, BoolArray | None]:
+    """Expected quality, and which requests the estimator calls unlike all recorded ones (None: it does not tell)."""
+    assess = getattr(estimator, "assess", None)
+    if assess is None:
+        return estimator.estimate(queries), None
+    found: tuple[FloatArray, BoolArray | None] = assess(queries)
+    return found
 
 
 @dataclass(slots=True)
@@ -92,7 +104,8 @@ class LearnedPredictor:
         """Expectations, arrays of shape (n, m)."""
         if self.cost is None or self.latency is None:
             raise ConfigError(f"predictor {self.kind!r} was never fitted; call fit first")
-        return Predictions(self.estimator.estimate(queries), self.cost.look_up(queries), self.latency.look_up(queries))
+        quality, unfamiliar = assessed(self.estimator, queries)
+        return Predictions(quality, self.cost.look_up(queries), self.latency.look_up(queries), unfamiliar)
 
     def to_state(self) -> State:
         """Plain values and arrays of all three parts."""

@@ -13,15 +13,14 @@ import numpy as np
 
 from workbench.core import ConfigError
 from workbench.routing.exact import FINE, fine_rows, grid_weights
-from workbench.routing.predictors.folds import FOLDS, folds_of
+from workbench.routing.predictors.additive import Terms
+from workbench.routing.predictors.folds import folds_of
 from workbench.routing.predictors.means import TaskMeans
 from workbench.routing.predictors.predictor import State, TextEmbedder, level_and_differences
 from workbench.routing.predictors.prompt_length import length_rank, sorted_lengths
+from workbench.routing.predictors.spectrum import Spectrum, validated
 from workbench.routing.predictors.task_mean import TaskMeanQuality
-from workbench.routing.queries import FloatArray, IntArray, Queries
-
-PENALTIES = 10.0 ** np.arange(-2.0, 4.01, 0.5)
-"""Tried penalties, in units of the mean eigenvalue of the features' Gram matrix."""
+from workbench.routing.queries import FloatArray, Queries
 
 
 @dataclass(slots=True)
@@ -41,6 +40,7 @@ class RidgeQuality:
     length_weights: FloatArray = field(default_factory=lambda: np.empty(0))
     lengths: FloatArray = field(default_factory=lambda: np.empty(0))
     penalty: dict[str, float] = field(default_factory=dict)
+    held_out: FloatArray | None = field(default=None, repr=False)
 
     def fit(self, queries: Queries, quality: FloatArray) -> Self:
         """Choose both penalties by cross-validation, then fit on everything."""
@@ -49,9 +49,10 @@ class RidgeQuality:
         base = self._base(queries, quality.mean(axis=0))
         level, differences = level_and_differences(quality - base)
         features, target = self._features(queries), np.column_stack([level, differences])
-        best = _best_penalties(features, target, folds_of(queries))
-        self.penalty = {"level": best[0], "differences": best[1]}
-        line = _Spectrum.of(features, target).solved(np.array([best[0]] + [best[1]] * differences.shape[1]))
+        found = validated(features, target, folds_of(queries))
+        self.penalty = {"level": found.penalties[0], "differences": found.penalties[1]}
+        self.held_out = base + found.held_out[:, :1] + found.held_out[:, 1:]
+        line = Spectrum.of(features, target).solved(found.by_column())
         slopes = line.slope[:, :1] + line.slope[:, 1:]
         self.weights, self.weight_scale = grid_weights(slopes[:-1])
         self.length_weights = slopes[-1]
@@ -67,6 +68,19 @@ class RidgeQuality:
         estimate += rank * self.length_weights
         estimate += self.offset
         return estimate if self.tasks is None else estimate + self.tasks.look_up(queries)
+
+    def terms(self, mean: FloatArray) -> Terms:
+        """The line as additive terms; `mean` is what a request unlike all others gets."""
+        tasks = () if self.tasks is None else self.tasks.tasks
+        return Terms(
+            offset=self.offset,
+            mean=mean,
+            lengths=self.lengths,
+            length=np.stack([self.length_weights, np.zeros_like(self.length_weights)]),
+            tasks=tasks,
+            task=np.empty((0, 0)) if self.tasks is None else self.tasks.table,
+            weights=self.weights * (self.weight_scale * FINE),
+        )
 
     def _base(self, queries: Queries, mean: FloatArray) -> FloatArray:
         return mean if self.tasks is None else self.tasks.look_up(queries)
@@ -125,52 +139,3 @@ def needed_embedder(kind: str, embedder: TextEmbedder | None) -> TextEmbedder:
     if embedder is None:
         raise ConfigError(f"predictor {kind!r} needs an embedder; give one, e.g. load_embedder('static')")
     return embedder
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Line:
-    intercept: FloatArray
-    slope: FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Spectrum:
-    """Centred features decomposed once, so that every penalty of every target is a product; the intercept is not penalised."""
-
-    centre: FloatArray
-    mean: FloatArray
-    values: FloatArray
-    basis: FloatArray
-    moments: FloatArray
-
-    @classmethod
-    def of(cls, features: FloatArray, target: FloatArray) -> Self:
-        centre, mean = features.mean(axis=0), target.mean(axis=0)
-        x = features - centre
-        values, basis = np.linalg.eigh(x.T @ x)
-        return cls(centre, mean, np.maximum(values, 0.0), basis, basis.T @ (x.T @ (target - mean)))
-
-    def solved(self, penalties: FloatArray) -> _Line:
-        """The solution with one relative penalty a target column, or one for all."""
-        unit = max(float(self.values.mean()), np.finfo(np.float64).tiny)
-        slope = self.basis @ (self.moments / (self.values[:, None] + penalties * unit))
-        return _Line(self.mean - self.centre @ slope, slope)
-
-
-def _best_penalties(features: FloatArray, target: FloatArray, folds: IntArray) -> tuple[float, float]:
-    """The penalties with the least cross-validated squared error, for the first target column and for the others together.
-
-    The largest one when there is too little to validate.
-    """
-    errors = np.zeros((len(PENALTIES), 2))
-    for fold in range(FOLDS):
-        held = folds == fold
-        if not held.any() or held.all():
-            return float(PENALTIES[-1]), float(PENALTIES[-1])
-        spectrum = _Spectrum.of(features[~held], target[~held])
-        for index, penalty in enumerate(PENALTIES):
-            line = spectrum.solved(penalty)
-            squares = ((target[held] - line.intercept - features[held] @ line.slope) ** 2).sum(axis=0)
-            errors[index] += squares[0], squares[1:].sum()
-    level, differences = PENALTIES[errors.argmin(axis=0)].tolist()
-    return level, differences
