@@ -40,14 +40,19 @@ def usage_json(usage: Usage) -> dict[str, Any] | None:
     """OpenAI's usage object; None when the tokens are unknown."""
     if usage.prompt_tokens is None or usage.completion_tokens is None:
         return None
-    known = {
+    known: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
-    if usage.cached_tokens is None:
-        return known
-    return {**known, "prompt_tokens_details": {"cached_tokens": usage.cached_tokens}}
+    prompt = _known(cached_tokens=usage.cached_tokens, cache_write_tokens=usage.cache_write_tokens)
+    completion = _known(reasoning_tokens=usage.reasoning_tokens)
+    return {**known, **_known(prompt_tokens_details=prompt or None, completion_tokens_details=completion or None)}
+
+
+def _known(**counts: Any) -> dict[str, Any]:
+    """Those that are known; a client must not read 0 where nothing was reported."""
+    return {name: value for name, value in counts.items() if value is not None}
 
 
 class Chunks:
