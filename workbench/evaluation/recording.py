@@ -37,12 +37,14 @@ class Recorded:
         header: settings of the recording; None in a new one.
         models: name → record of its card and load.
         rows: (model, prompt, sample) → the last row of that cell.
+        measuring: name → how memory and energy were read, and why they are null where they are.
         stopped_at: when the last session ended by itself; None if none did.
     """
 
     header: dict[str, Any] | None = None
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
+    measuring: dict[str, dict[str, Any]] = field(default_factory=dict)
     stopped_at: str | None = None
 
     def add(self, record: dict[str, Any]) -> None:
@@ -52,6 +54,8 @@ class Recorded:
             self.header = record
         elif kind == "model":
             self.models[record["model"]] = record
+        elif kind == "measuring":
+            self.measuring[record["model"]] = record["facts"]
         elif kind == "row":
             self.rows[record["model"], record["prompt_id"], record["sample"]] = record
         elif kind == "stop":
@@ -126,6 +130,10 @@ class Recording:
         """Write rows; they are on disk when this returns."""
         self._append([{"kind": "row", **row} for row in rows])
 
+    def note_measuring(self, model: str, facts: Mapping[str, Any]) -> None:
+        """Note how a model's memory and energy were read; the last note stands."""
+        self._append([{"kind": "measuring", "model": model, "facts": dict(facts)}])
+
     def stop(self) -> None:
         """Note that everything planned was asked."""
         self._append([{"kind": "stop", "at": self._clock.now().isoformat()}])
@@ -138,7 +146,10 @@ class Recording:
         return Manifest(
             source="recorded",
             suite_hash=self._suite.hash,
-            models={name: {key: record.get(key) for key in kept} for name, record in models.items()},
+            models={
+                name: {**{key: record.get(key) for key in kept}, "measuring": self.recorded.measuring.get(name)}
+                for name, record in models.items()
+            },
             sampling={**header["sampling"], "samples": 1 + max((key[2] for key in self.recorded.rows), default=0)},
             grader=self._suite.grader.to_text(),
             package_version=header["package_version"],
@@ -224,8 +235,8 @@ def _changed_terms(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if before["card_hash"] != now["card_hash"]:
         was, is_ = (_terms(record["card"]) for record in (before, now))
         return sorted(key for key in was if was[key] != is_.get(key)) or ["its weights"]
-    was, is_ = ((record.get("price") or {}).get("profile") for record in (before, now))
-    figures = [key for key in was or {} if key not in PROVENANCE and is_ and was[key] != is_.get(key)]
+    old, new = ((record.get("price") or {}).get("profile") or {} for record in (before, now))
+    figures = [key for key in old if key not in PROVENANCE and new and old[key] != new.get(key)]
     return [f"{key} of hardware {now['price']['hardware']!r}" for key in figures]
 
 
