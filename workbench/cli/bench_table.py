@@ -88,7 +88,7 @@ def _print_formulas(formulas: Mapping[str, str], labels: Mapping[str, str], name
 def _print_stages(document: Mapping[str, Any]) -> None:
     rows = [
         [
-            s["rate_rps"],
+            s["rate_rps"] if s["rate_rps"] is not None else f"{s['concurrency']} in flight",
             s["n"],
             s["good_share"],
             _interval(s["good_share_ci"]).strip(),
@@ -98,7 +98,7 @@ def _print_stages(document: Mapping[str, Any]) -> None:
         for s in document["stages"]
     ]
     columns = ["requests/s", "n", "good share", "95 %", "latency p95 (s)", "SLO"]
-    print_table("Rates tried", columns, rows)
+    print_table("Loads", columns, rows)
 
 
 def _remarks(document: Mapping[str, Any]) -> list[str]:

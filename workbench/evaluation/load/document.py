@@ -13,6 +13,31 @@ from workbench.evaluation.load.figures import FORMULAS, Window, figures
 from workbench.evaluation.load.search import Verdict
 
 SPREADS = ("ttft_s", "tpot_s", "itl_s", "latency_s", "send_lag_s", "ttft_from_send_s", "latency_from_send_s")
+IN_A_STAGE = (
+    *(
+        "rate_rps",
+        "concurrency",
+        "duration_s",
+        "n",
+        "failed",
+        "cut",
+        "ttft_s",
+        "latency_s",
+        "tpot_s",
+        "send_lag_s",
+        "requests_per_s",
+    ),
+    *(
+        "tokens_per_s",
+        "goodput_rps",
+        "goodput_ci",
+        "good_share",
+        "good_share_ci",
+        "slo_verdict",
+        "complete",
+        "stopped_because",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +211,14 @@ def search_document(
     """
     picked = [stage for stage in stages if stage.number in chosen]
     document = load_document(model, rows.filter(pl.col("stage").is_in(list(chosen))), picked, resources, notes=notes)
-    kept = "rate_rps duration_s n failed cut ttft_s latency_s tpot_s send_lag_s requests_per_s tokens_per_s goodput_rps good_share "
-    kept += "good_share_ci slo_verdict complete stopped_because"
     each = [load_document(model, rows.filter(pl.col("stage") == stage.number), [stage]) for stage in stages]
-    listed = [
-        {"stage": stage.number, **{k: one[k] for k in kept.split()}} for stage, one in zip(stages, each, strict=True)
-    ]
+    listed = [stage_summary(stage.number, one) for stage, one in zip(stages, each, strict=True)]
     reasons = {name: why for name, why in document["reasons"].items() if name != "holds_slo_up_to_rps"}
     ended = stopped_because or document["stopped_because"]
     own = {"complete": stopped_because is None, "stopped_because": ended, "reasons": reasons}
     return {**document, **own, "stages": listed, "holds_slo_up_to_rps": dict(answer)}
+
+
+def stage_summary(number: int, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The short document of one stage among several."""
+    return {"stage": number, **{name: document[name] for name in IN_A_STAGE}}

@@ -12,7 +12,7 @@ from typing import Any
 from workbench.core import Clock, Request
 from workbench.evaluation.items import Item
 from workbench.evaluation.load.config import BenchConfig
-from workbench.evaluation.load.observation import BACKWARDS, Observation, observe
+from workbench.evaluation.load.observation import BACKWARDS, TICK_S, Observation, observe
 from workbench.evaluation.load.saturation import saturation
 from workbench.models import Model
 
@@ -176,11 +176,11 @@ class Drive:
             self.stop(f"{BACKWARDS}; what was measured before is kept")
 
     async def _sleep_until(self, at_s: float) -> None:
-        """Sleep to that second of the run; never wakes early, and notices when the clock is set back."""
+        """Sleep to that second of the run; never wakes more than a tick early, and notices when the clock is set back."""
         before_s = self._elapsed_s()
-        if before_s >= at_s:
+        if before_s > at_s - TICK_S:
             await asyncio.sleep(0)  # behind its schedule: the requests under way must still be heard
-        while (left_s := at_s - before_s) > 0:
+        while (left_s := at_s - before_s) > TICK_S:
             await self.clock.sleep(left_s)
             now_s = self._elapsed_s()
             if now_s < before_s:

@@ -18,7 +18,7 @@ from workbench.core.files import read_json
 from workbench.core.hashing import sha256_file
 from workbench.core.naming import did_you_mean
 from workbench.evaluation.load.config import BenchConfig
-from workbench.evaluation.load.document import Resources, Stage, load_document
+from workbench.evaluation.load.document import Resources, Stage, load_document, stage_summary
 from workbench.evaluation.load.figures import Window
 from workbench.evaluation.load.requests import frame_of
 from workbench.evaluation.load.result import SCHEMA_VERSION, BenchResult
@@ -129,8 +129,7 @@ def _document(found: Imported, rows: pl.DataFrame, stages: list[Stage]) -> dict[
         name: why for name, why in {**document["reasons"], **found.reasons}.items() if _is_null(document.get(name))
     }
     if len(stages) > 1:
-        kept = "rate_rps concurrency duration_s n failed latency_s ttft_s tpot_s requests_per_s tokens_per_s goodput_rps good_share"
-        document["stages"] = [{"stage": n, **{k: one[k] for k in kept.split()}} for n, one in enumerate(each)]
+        document["stages"] = [stage_summary(number, one) for number, one in enumerate(each)]
         document["notes"] = [
             *document["notes"],
             f"the file holds {len(stages)} loads; the figures are those of stage {busiest}, the busiest",

@@ -12,6 +12,8 @@ from workbench.evaluation.recorder import describe_error
 from workbench.models import Model, ModelCard
 
 BACKWARDS = "the clock went backwards"
+TICK_S = 1e-6
+"""Less than any sleep can hit and than sums of floating-point seconds are off by: so close to its start a request is on time."""
 TIMES = (
     "sent_s",
     "first_token_s",
@@ -72,7 +74,8 @@ async def observe(model: Model, request: Request, seen: Observation, clock: Cloc
         zero_s: the clock's reading at the start of the run.
     """
     now_s, arrived = clock.monotonic_s, seen.chunks_s.append
-    seen.sent_s = now_s() - zero_s
+    sent_s = now_s() - zero_s
+    seen.sent_s = seen.intended_s if -TICK_S < sent_s - seen.intended_s < 0 else sent_s
     try:
         async for delta in model.stream(request):
             if delta.text:

@@ -77,7 +77,7 @@ def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> 
     if len(series) < 2:
         return None, None
     below = (series <= np.quantile(series, q)).astype(np.float64)
-    tau = max(autocorrelation_time(part) for part in (below, series, rankdata(series)))
+    tau = max(autocorrelation_time(below), _kindred_time(series))
     count = effective_n(len(series), tau, confidence)
     in_order, tail = np.sort(series), (1 - confidence) / 2
     ranks = (_rank(q, count, 1 - tail), _rank(q, count, tail))
@@ -109,7 +109,7 @@ def share_interval(successes: ArrayLike, kindred: ArrayLike | None = None, confi
         return 0.0, 1.0
     tau = autocorrelation_time(series)
     if kindred is not None and len(np.asarray(kindred)):
-        tau = max(tau, autocorrelation_time(rankdata(np.asarray(kindred, dtype=np.float64))))
+        tau = max(tau, _kindred_time(np.asarray(kindred, dtype=np.float64)))
     count = effective_n(len(series), tau, confidence)
     return wilson_interval(min(count, float(series.mean()) * count), count, confidence)
 
@@ -131,6 +131,12 @@ def rate_interval(
     mean = float(rates.mean())
     half = float(rates.std(ddof=1) / np.sqrt(STRETCHES) * stdtrit(STRETCHES - 1, 0.5 + confidence / 2))
     return mean, (max(0.0, mean - half), mean + half)
+
+
+def _kindred_time(seconds: Floats) -> float:
+    """The longer of two correlation times, of the values and of their ranks: tails hide the first, ties the second."""
+    to_the_ns = np.round(seconds, 9)
+    return max(autocorrelation_time(to_the_ns), autocorrelation_time(rankdata(to_the_ns)))
 
 
 def _rank(q: float, count: float, probability: float) -> float | None:
