@@ -78,6 +78,8 @@ class OpenAICompatibleModel(ServerModel):
         answer = self._answer(patience)
         with self._told():
             async with await self._open_stream(request, patience) as response:
+                if response.content_type == "text/html":  # a log-in page, or an address without /v1
+                    raise BadResponse("the server answers with a page (text/html); check base_url", model=self.name)
                 if response.content_type == "application/json":  # a server that does not stream
                     yield Delta(answer.add_whole(json.loads(await response.read()), self._clock.monotonic_s()))
                 else:

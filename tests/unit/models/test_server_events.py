@@ -64,6 +64,6 @@ def test_any_bytes_at_all_read_the_same_whole_and_in_pieces(stream, data):
 
 def test_an_event_without_end_does_not_fill_the_memory():
     reader = EventReader()
+    reader.feed(b"data: " + b"x" * (LONGEST_EVENT // 2))
     with pytest.raises(ValueError, match="more than 8,388,608 bytes"):
-        for _ in range(LONGEST_EVENT // 2**16 + 2):
-            reader.feed(b"x" * 2**16)
+        reader.feed(b"x" * (LONGEST_EVENT // 2))
