@@ -15,6 +15,7 @@ from workbench.routing.predictions import Predictions
 from workbench.routing.predictors import LearnedPredictor, Predictor, make_predictor, predictor_kinds
 from workbench.routing.queries import Queries
 from workbench.routing.service_curve import ServiceCurve
+from workbench.routing.stickiness import Sessions, StickinessConfig
 from workbench.routing.store import load_policy, save_policy
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "Predictor",
     "Queries",
     "ServiceCurve",
+    "Sessions",
+    "StickinessConfig",
     "load_policy",
     "make_predictor",
     "predictor_kinds",

@@ -24,6 +24,7 @@ class Circumstances:
         in_flight: calls on their way at each model, shape (n, m).
         recent_s: moving average of each model's recent latency in seconds, shape (n, m); NaN where nothing was answered yet.
         discount_usd: what each model's warm prefix cache saves on this request, shape (n, m), 0 or more.
+        bonus: predicted score that a session's staying with a model is worth, shape (n, m).
         exchange: λ at this moment, score per USD, shape (n,); stands in for the objective's own.
         left_usd: what is left of the budget that this request belongs to, shape (n,).
         draws: two numbers in 0..1 a request, shape (n, 2), for choices by lot.
@@ -39,9 +40,10 @@ class Circumstances:
     exchange: FloatArray | None = None
     left_usd: FloatArray | None = None
     draws: FloatArray | None = None
+    bonus: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("in_flight", "recent_s", "discount_usd", "exchange", "left_usd", "draws"):
+        for name in ("in_flight", "recent_s", "discount_usd", "exchange", "left_usd", "draws", "bonus"):
             part = getattr(self, name)
             if part is not None and len(part) != len(self.tasks):
                 raise ConfigError(f"{len(self.tasks)} requests come with {len(part)} rows of {name}; give one row each")
@@ -53,7 +55,7 @@ class Circumstances:
 
     def __getitem__(self, rows: slice) -> Circumstances:
         """Those of a slice of the requests."""
-        parts = (self.in_flight, self.recent_s, self.discount_usd, self.exchange, self.left_usd, self.draws)
+        parts = (self.in_flight, self.recent_s, self.discount_usd, self.exchange, self.left_usd, self.draws, self.bonus)
         return Circumstances(self.tasks[rows], *(None if part is None else part[rows] for part in parts))
 
     def floors(self, floor: float, by_task: dict[str, float]) -> FloatArray:

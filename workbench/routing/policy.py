@@ -61,11 +61,12 @@ class Policy:
         ]
 
     def _expected(self, queries: Queries, given: Circumstances) -> Predictions:
-        """Predictions, with what warm prefix caches save taken off the costs."""
+        """Predictions, with what warm prefix caches save taken off the costs and the worth of staying added to quality."""
         predictions = self.predictor.predict(queries)
-        if given.discount_usd is None:
-            return predictions
-        return replace(predictions, cost_usd=np.maximum(predictions.cost_usd - given.discount_usd, 0.0))
+        if given.discount_usd is not None:
+            cheaper = np.maximum(predictions.cost_usd - given.discount_usd, 0.0)
+            predictions = replace(predictions, cost_usd=cheaper)
+        return predictions if given.bonus is None else replace(predictions, quality=predictions.quality + given.bonus)
 
     def _mask(self, queries: Queries, eligible: BoolArray | None) -> BoolArray:
         shape = (len(queries), len(self.models))

@@ -24,6 +24,7 @@ from workbench.orchestration import PatternConfig, SingleConfig
 from workbench.prompts import TemplateConfig
 from workbench.routing.fallback import ChainConfig
 from workbench.routing.objective_json import ObjectiveConfig
+from workbench.routing.stickiness import StickinessConfig
 
 SCHEMA_VERSION = 1
 
@@ -88,6 +89,12 @@ class ChooseConfig(Strict):
     fallbacks: Annotated[
         tuple[str, ...], Field(description="tried in order when the chosen one fails; the last one must be local")
     ] = ()
+    sessions: Annotated[
+        StickinessConfig | None,
+        Field(
+            description="conversations stay with a model as long as its warm prefix cache is worth it; null: no memory"
+        ),
+    ] = None
     while_left: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1)]],
         Field(description="model → share of the session's budget that must be left for it to be asked; others: any"),

@@ -30,6 +30,7 @@ def check_promises(config: StackConfig) -> None:
     _chain_has_time(config)
     _somebody_hedges(config)
     _money_can_be_counted(config)
+    _sessions_can_stay(config)
     _patterns_add_up(config)
     _guards_are_told_apart(config)
     _stream_can_flow(config)
@@ -127,6 +128,20 @@ def _money_can_be_counted(config: StackConfig) -> None:
                 raise ConfigError(
                     f"admit.session_budget.usd: models.{name}.price is null, so nobody could tell what a session has spent; give a price"
                 )
+
+
+def _sessions_can_stay(config: StackConfig) -> None:
+    if config.choose.sessions is not None and config.choose.policy.kind == "fixed":
+        raise ConfigError(
+            "choose.sessions: a fixed policy never switches, so there is nothing to stay with; leave it out or use a learned policy"
+        )
+    pattern = config.answer.pattern
+    is_judged = isinstance(pattern, CascadeConfig) and pattern.accept.kind == "judge"
+    if config.choose.sessions is not None and (is_judged or isinstance(pattern, PipelineConfig)):
+        raise ConfigError(
+            f"choose.sessions: with the pattern {pattern.kind} models see other prompts than the conversation, so nobody's prefix cache"
+            " is known; leave it out or answer by single, fan_out or a cascade without a judge"
+        )
 
 
 def _patterns_add_up(config: StackConfig) -> None:

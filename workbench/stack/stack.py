@@ -28,6 +28,7 @@ from workbench.models import Model, load_model
 from workbench.orchestration import Deadline
 from workbench.routing.live import LiveState
 from workbench.routing.policy import AnyPolicy
+from workbench.routing.stickiness import Sessions
 from workbench.stack.config import StackConfig
 from workbench.stack.journey import Journey
 from workbench.stack.metrics import StackMetrics
@@ -74,14 +75,17 @@ class Stack:
         self._recall = Recall(config, policy_sha256(config.choose, base_dir), clock)
         self.live = LiveState(self.models, clock, config.answer.chain.breaker)
         self.pacer = make_pacer(config.choose, clock)
-        self._choose = Choice(config, policy, composer, profiles, self.live, self._admit.budget, self.pacer)
+        sessions = Sessions(config.choose.sessions, clock) if config.choose.sessions else None
+        self._choose = Choice(config, policy, composer, profiles, self.live, self._admit.budget, self.pacer, sessions)
         self._attempts = Attempts(config, self.models, composer, profiles, self.live, self.metrics, clock)
         self._answer = Answering(config.answer, self._attempts)
         self._check = Checking(config, clock)
         audit = config.settle.audit
         self._audit = AuditLog(audit, base_dir, clock) if audit else None
         regions = {name: card.region for name, card in config.models.items()}
-        self._settle = Settlement(self._admit.budget, self._audit, config.sha256(), regions, self.metrics, self.pacer)
+        self._settle = Settlement(
+            self._admit.budget, self._audit, config.sha256(), regions, self.metrics, self.pacer, sessions
+        )
 
     @classmethod
     def from_config(

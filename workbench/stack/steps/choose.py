@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from workbench.budgets import SessionBudget
-from workbench.core import BudgetExceeded, Clock, ConfigError, ContextOverflow, Request, Unavailable
+from workbench.core import BudgetExceeded, Clock, ConfigError, ContextOverflow, Request, Unavailable, Usage
 from workbench.core.hashing import sha256_file, sha256_json
 from workbench.core.naming import did_you_mean
-from workbench.economics import HardwareProfile
+from workbench.core.price import TokenPrice
+from workbench.economics import HardwareProfile, token_cost_usd
 from workbench.routing import BudgetPacer, Circumstances, Decision, FixedPolicy, LiveState, Policy, Queries
 from workbench.routing.circumstances import draws_of
 from workbench.routing.objective_json import CostAwareConfig, HybridConfig
 from workbench.routing.policy import AnyPolicy
 from workbench.routing.queries import FloatArray
+from workbench.routing.stickiness import Sessions, Ties
 from workbench.stack.config import ChooseConfig, FixedPolicyConfig, LearnedPolicyConfig, StackConfig
 from workbench.stack.journey import Journey
 from workbench.stack.promises import named_models
@@ -80,6 +82,7 @@ class Choice:
         live: which circuits are open.
         budget: of sessions; None without.
         pacer: of the period's budget; None without.
+        sessions: which models know a conversation; None without.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Choice:
         live: LiveState,
         budget: SessionBudget | None,
         pacer: BudgetPacer | None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._cards = config.models
         self._fallbacks = config.choose.fallbacks
@@ -100,6 +104,7 @@ class Choice:
         self._live = live
         self._budget = budget
         self._pacer = pacer
+        self.sessions = sessions
         self._while_left = config.choose.while_left
         self._n_calls = n_calls(config) * (2 if config.answer.chain.hedge else 1)
         self._named = tuple(dict.fromkeys(name for _, name in named_models(config)))
@@ -120,9 +125,13 @@ class Choice:
         self._hold(journey, reasons)
         reasons = self._or_unwell(journey, reasons)
         eligible = np.array([[reasons[name] is None for name in self._policy.models]])
-        decision = self._policy.decide(Queries.from_requests([request]), eligible, self._circumstances(journey))[0]
+        ties = self._ties(request)
+        given = self._circumstances(journey, ties)
+        decision = self._policy.decide(Queries.from_requests([request]), eligible, given)[0]
         if decision.model is None:
             decision = self._fallback(decision, reasons)
+        elif ties is not None and (tied := ties.because(decision.model, self._policy.models)):
+            decision = replace(decision, because=f"{decision.because}; {tied}")
         return self._with_left_out(decision, reasons)
 
     def _fallback(self, decision: Decision, reasons: dict[str, Exception | None]) -> Decision:
@@ -133,7 +142,21 @@ class Choice:
         refused = next((reason for reason in reasons.values() if reason is not None), None)
         raise refused or Unavailable(decision.because, model=", ".join(self._policy.models))
 
-    def _circumstances(self, journey: Journey) -> Circumstances:
+    def _ties(self, request: Request) -> Ties | None:
+        """What binds the request to the models of its session; None without sessions."""
+        if self.sessions is None or request.session is None:
+            return None
+        return self.sessions.ties(request, self._policy.models, self._cache_saves_usd)
+
+    def _cache_saves_usd(self, name: str, n_tokens: int) -> float:
+        """What reading so many prompt tokens from the model's cache saves; 0 where its price knows no cached tokens."""
+        price = self._cards[name].price
+        if not isinstance(price, TokenPrice):
+            return 0.0
+        whole, cached = (token_cost_usd(Usage(n_tokens, 0, cached_tokens=n), price) for n in (0, n_tokens))
+        return max(0.0, whole - cached) if whole is not None and cached is not None else 0.0
+
+    def _circumstances(self, journey: Journey, ties: Ties | None) -> Circumstances:
         """Load, money and chance at this moment, as one row."""
         models, request = self._policy.models, journey.request
         recent_s = [self._live.models[name].latency_s for name in models]
@@ -141,6 +164,8 @@ class Choice:
             tasks=(request.task,),
             in_flight=np.array([self._live.in_flight(models)], np.float64),
             recent_s=np.array([[np.nan if seconds is None else seconds for seconds in recent_s]]),
+            discount_usd=None if ties is None else ties.discount_usd,
+            bonus=None if ties is None else ties.bonus,
             exchange=None if self._pacer is None else np.array([self._pacer.exchange()]),
             left_usd=self._left_usd(journey),
             draws=draws_of((request.request_id,)),

@@ -8,6 +8,7 @@ from workbench.audit import AuditLog
 from workbench.budgets import SessionBudget
 from workbench.core import Blocked, BudgetExceeded, Completion, StoreError
 from workbench.routing import BudgetPacer
+from workbench.routing.stickiness import Sessions
 from workbench.stack.journey import Journey
 from workbench.stack.metrics import StackMetrics
 
@@ -35,6 +36,7 @@ class Settlement:
         regions: model → region.
         metrics: what is counted.
         pacer: counts the period's spending; None without.
+        sessions: remembers which models know a conversation; None without.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Settlement:
         regions: dict[str, str | None],
         metrics: StackMetrics,
         pacer: BudgetPacer | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._budget = budget
         self._audit = audit
@@ -52,6 +55,7 @@ class Settlement:
         self._regions = regions
         self._metrics = metrics
         self._pacer = pacer
+        self._sessions = sessions
 
     def settle_spending(self, journey: Journey) -> None:
         """Replace the reservation by what was used and count the calls. Calling it again changes nothing."""
@@ -64,6 +68,9 @@ class Settlement:
             self._count_call(call)
         if self._pacer is not None:
             self._pacer.spend(sum(call.cost_usd for call in journey.calls if call.cost_usd is not None))
+        if self._sessions is not None:
+            for call in journey.calls:
+                self._sessions.note(journey.request, call.model, call.usage.prompt_tokens)
 
     async def run(
         self, journey: Journey, latency_s: float, completion: Completion | None, error: BaseException | None = None
