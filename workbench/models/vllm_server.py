@@ -26,6 +26,7 @@ POLL_S = 0.25
 HEALTH_TIMEOUT_S = 5.0
 WARM_UP_TIMEOUT_S = 120.0
 STOP_PATIENCE_S = 20.0
+ENDING_PATIENCE_S = 5.0
 EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
 
 
@@ -120,10 +121,10 @@ class VLLMServer:
         """Whether its first process runs."""
         return self._process is not None and self._process.exit_code() is None
 
-    def has_ended(self, patience_s: float = 2.0) -> bool:
-        """Whether it runs no more. One whose port refuses is ending: the port closes a moment before the process is gone."""
+    def has_ended(self, patience_s: float = ENDING_PATIENCE_S) -> bool:
+        """Whether it runs no more. One that is not healthy is given time to end: connections break a moment before the process is gone."""
         give_up_s = time.monotonic() + patience_s
-        while self.is_alive() and not self._is_listening() and time.monotonic() < give_up_s:
+        while self.is_alive() and not self._is_healthy() and time.monotonic() < give_up_s:
             time.sleep(POLL_S / 10)
         return not self.is_alive()
 
@@ -195,13 +196,6 @@ class VLLMServer:
             return self._asked("GET", "/health") == 200 and self.is_alive()
         except (OSError, http.client.HTTPException):
             return False
-
-    def _is_listening(self) -> bool:
-        try:
-            socket.create_connection((self._connect_host, self.port), HEALTH_TIMEOUT_S).close()
-        except OSError:
-            return False
-        return True
 
     def _warm_up(self) -> None:
         """One token, whatever comes of it: a checkpoint without a chat template is refused here and serves other endpoints all the same."""
