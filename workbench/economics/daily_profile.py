@@ -57,6 +57,20 @@ class LoadProfile:
         return cls((rate_rps,) * 24, (rate_rps,) * 24, origin)
 
     @classmethod
+    def office_hours(cls) -> LoadProfile:
+        """An illustrative shape, mean 1 request/s: busy from 8 to 18 on weekdays, a fifth of that in the evening, a tenth else.
+
+        It is nobody's measured load; `read_profile` takes one's own.
+
+        Example:
+            >>> profile = LoadProfile.office_hours()
+            >>> round(profile.mean_rps, 6), round(profile.peak_rps / min(profile.rates), 6)
+            (1.0, 10.0)
+        """
+        weekday = tuple(1.0 if 8 <= hour < 18 else 0.2 if 18 <= hour < 23 else 0.1 for hour in range(24))
+        return cls(weekday, (0.1,) * 24, "office hours (an illustrative shape)").scaled_to(1.0)
+
+    @classmethod
     def of_starts(cls, starts: Sequence[datetime.datetime], origin: str) -> LoadProfile:
         """Mean rates of a log of request times: counts of each hour over the days that the log spans, days without requests included.
 
@@ -87,7 +101,7 @@ class LoadProfile:
         return LoadProfile(
             tuple(rate * factor for rate in self.weekday),
             tuple(rate * factor for rate in self.weekend),
-            f"{self.origin}, scaled to a mean of {mean_rps:g} requests/s",
+            f"{self.origin.partition(', scaled to')[0]}, scaled to a mean of {mean_rps:g} requests/s",
         )
 
     @property
