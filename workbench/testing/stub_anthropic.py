@@ -194,7 +194,16 @@ class _Answer:
             "cache_creation_input_tokens": self.stub.cache_write_tokens,
         }
         known = {name: n for name, n in kept.items() if n is not None}
-        return {"input_tokens": _prompt_tokens(self.body) - sum(known.values()), **known}
+        fresh = _prompt_tokens(self.body) - sum(known.values())
+        return {"input_tokens": fresh, **known, **self._written()}
+
+    def _written(self) -> dict[str, Any]:
+        """Tokens written to the prompt cache by how long they are kept, as the request's marks say."""
+        if self.stub.cache_write_tokens is None:
+            return {}
+        is_1h = '"ttl": "1h"' in json.dumps(self.body)
+        n_5m, n_1h = (0, self.stub.cache_write_tokens) if is_1h else (self.stub.cache_write_tokens, 0)
+        return {"cache_creation": {"ephemeral_5m_input_tokens": n_5m, "ephemeral_1h_input_tokens": n_1h}}
 
     def _output(self) -> dict[str, Any]:
         usage: dict[str, Any] = {"output_tokens": len(self.tokens) + len(self.thoughts)}

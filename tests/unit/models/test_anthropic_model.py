@@ -119,6 +119,16 @@ async def test_the_prompt_cache_is_told_where_the_shared_part_ends():
 
 
 @STREAMS
+@pytest.mark.parametrize(("keep", "n_1h"), [("5m", 0), ("1h", 2)])
+async def test_what_is_kept_for_an_hour_is_counted_apart(keep, n_1h, stream):
+    request = Request((Message("system", "Long rules."), Message("user", "x")), ASK.sampling)
+    options = {"cache_prompt": keep, "stream": stream}
+    answer, _ = await complete(StubAnthropicBehaviour(cache_write_tokens=2), request, options=options)
+    assert (answer.usage.prompt_tokens, answer.usage.cache_write_tokens) == (3, 2)
+    assert answer.usage.cache_write_1h_tokens == n_1h
+
+
+@STREAMS
 @pytest.mark.parametrize("kind", ["rate_limited", "server_error"])
 async def test_a_retryable_failure_is_tried_again(kind, stream):
     behaviour = StubAnthropicBehaviour(faults=[Fault(kind=kind, at=(1,), retry_after_s=0.01)], server_error_status=529)
