@@ -19,7 +19,8 @@ class Manifest:
         source: "recorded", or "import:FORMAT" with the chosen set.
         suite_hash: content hash of the suite that was asked.
         models: model name → card, `card_hash`, `weights_hash` where the weights are local, and `price`: the rates or the hardware
-            profile that its costs were made of, with the price book's edition.
+            profile that its costs were made of, with the price book's edition. `measuring`: how energy was read and shared, the memory
+            before the model was loaded, and figure → why it is null; None where the recording was cut short.
         sampling: how answers were drawn, and how many samples a cell.
         grader: the suite's default grader.
         package_version: version of this package that made the rows.

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.core import Completion
-from workbench.economics.energy import EnergyMeter
+from workbench.economics.energy import EnergyMeter, open_meter
 from workbench.economics.energy_account import FORMULA as CALLS_FORMULA
 from workbench.economics.energy_account import EnergyAccount
 from workbench.economics.energy_shares import FORMULA as STEPS_FORMULA
@@ -21,6 +21,17 @@ REPLAYED = "recorded answers are replayed: nothing is computed"
 ELSEWHERE = "the model computes on another machine"
 OTHER_PROCESS = "the model is another process; watch it with MemoryWatch, or measure it with `workbench bench`"
 NO_READING = "the meter could not be read at both ends of a call"
+
+
+@contextlib.contextmanager
+def metering_with(meter: EnergyMeter | None) -> Iterator[Metering]:
+    """Metering by that meter, which stays open; None opens the machine's own and closes it."""
+    opened = open_meter() if meter is None else meter
+    try:
+        yield Metering(opened)
+    finally:
+        if meter is None:
+            opened.close()
 
 
 class Metering:
@@ -55,12 +66,19 @@ class Metering:
         """Wh of a call that has ended, told once; None where it is not known."""
         return self._calls.pop((name, key), None)
 
-    def energy_of_rows(self, name: str, key: Hashable, answers: Sequence[Any]) -> list[float | None]:
-        """Wh of each row of a batch that was one call, by token-steps; a row that failed counts no tokens."""
+    def share_batch(self, name: str, key: Hashable, rows: Sequence[Hashable], answers: Sequence[Any]) -> None:
+        """Give a batch's energy to its rows, by token-steps; a row that failed counts no tokens.
+
+        Args:
+            name: the model.
+            key: of the call that was the batch.
+            rows: keys that `energy_wh` knows the rows by.
+            answers: Completion or error of each.
+        """
         spent_wh = self.energy_wh(name, key)
-        if spent_wh is None or not answers:
-            return [None] * len(answers)
-        return list(share_by_token_steps(spent_wh, _active(answers)))
+        if spent_wh is not None and answers:
+            shares = share_by_token_steps(spent_wh, _active(answers))
+            self._calls |= {(name, row): wh for row, wh in zip(rows, shares, strict=True)}
 
     def note_memory(self, name: str, answer: Completion) -> None:
         """Remember what the model's answers say about memory."""

@@ -16,9 +16,10 @@ import polars as pl
 
 from workbench.core import Clock, Completion, ConfigError, Request, Sampling, SystemClock
 from workbench.core.event_loop import run_anywhere
-from workbench.economics import HardwareProfile, load_profiles, priced
+from workbench.economics import EnergyMeter, HardwareProfile, load_profiles, priced
 from workbench.evaluation.graders.judge import Grade
 from workbench.evaluation.grading import Grading
+from workbench.evaluation.metering import Metering, metering_with
 from workbench.evaluation.outcomes import DEFAULT_VARIANT, PROMPT_SCHEMA, SCHEMA, Outcomes
 from workbench.evaluation.plan import (
     Cell,
@@ -73,6 +74,7 @@ async def record_async(
     fresh: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
+    meter: EnergyMeter | None = None,
 ) -> Outcomes:
     """Measure every model's answers to a suite; see `RecordConfig` for the settings.
 
@@ -86,6 +88,7 @@ async def record_async(
         judges: models for graders of the kind `judge`; `models` by default.
         progress: told how far it is; nothing by default.
         clock: dates of the manifest.
+        meter: counts energy; the machine's own counters by default, where they can be read.
 
     Raises:
         ConfigError: no models, settings that cannot be, or a folder that holds another recording.
@@ -99,8 +102,8 @@ async def record_async(
     check_samples(config, [model.card for model in models.values()])
     shipped = load_profiles() if profiles is None else profiles
     grading = Grading(suite, models if judges is None else judges, shipped)
-    with Recording(out, suite, config, clock or SystemClock()) as recording:
-        await _Recorder(suite, config, recording, grading, shipped, progress or Silent()).run(models)
+    with Recording(out, suite, config, clock or SystemClock()) as recording, metering_with(meter) as metering:
+        await _Recorder(suite, config, recording, grading, shipped, progress or Silent(), metering).run(models)
         outcomes = compact(suite, recording)
     outcomes.write(out)
     return outcomes
@@ -115,9 +118,10 @@ class _Recorder:
         grading: Grading,
         profiles: Mapping[str, HardwareProfile],
         progress: Progress,
+        metering: Metering,
     ) -> None:
         self.suite, self.config, self.recording = suite, config, recording
-        self.grading, self.profiles, self.progress = grading, profiles, progress
+        self.grading, self.profiles, self.progress, self.metering = grading, profiles, progress, metering
         self.has_asked = False
 
     async def run(self, models: Mapping[str, Model]) -> None:
@@ -141,13 +145,18 @@ class _Recorder:
                 await self._ask_batch(name, model, batch)
         else:
             await self._keep_in_flight(name, model, [cell for batch in batches for cell in batch], load)
+        if done < n_cells(self.suite, self.config):
+            self.recording.note_measuring(name, self.metering.facts(name, model.card))
         self.progress.finish(name)
 
     async def _ask_batch(self, name: str, model: Model, batch: list[Cell]) -> None:
         """Ask a whole batch unless it is all there; a batch that was cut is asked as it was, and only what is missing is kept."""
         if all(self.recording.is_done(name, cell.key) for cell in batch):
             return
-        answers = await _answers(model, [request_of(cell, self.config, model.card) for cell in batch])
+        whole = ("batch", batch[0].key)
+        with self.metering.call(name, whole, model.card):
+            answers = await _answers(model, [request_of(cell, self.config, model.card) for cell in batch])
+        self.metering.share_batch(name, whole, [cell.key for cell in batch], answers)
         missing = [pair for pair in zip(batch, answers, strict=True) if not self.recording.is_done(name, pair[0].key)]
         await self._keep(name, model.card, missing, len(batch))
 
@@ -163,7 +172,7 @@ class _Recorder:
 
         async def ask() -> None:
             for cell in waiting:
-                await answers.put((cell, await self._answer(model, cell)))
+                await answers.put((cell, await self._answer(name, model, cell)))
 
         workers = [asyncio.create_task(ask()) for _ in range(min(load.size, len(missing)))]
         try:
@@ -179,9 +188,10 @@ class _Recorder:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _answer(self, model: Model, cell: Cell) -> Completion | Exception:
+    async def _answer(self, name: str, model: Model, cell: Cell) -> Completion | Exception:
         try:
-            return await model.complete(request_of(cell, self.config, model.card))
+            with self.metering.call(name, cell.key, model.card):
+                return await model.complete(request_of(cell, self.config, model.card))
         except Exception as exc:  # whatever a backend raises is that row's failure, not the recording's
             return exc
 
@@ -196,10 +206,11 @@ class _Recorder:
         for cell, answer in answered:
             row = {"prompt_id": cell.item.prompt_id, "model": name, "sample": cell.sample, "concurrency": concurrency}
             if isinstance(answer, Completion):
+                self.metering.note_memory(name, answer)
                 row |= self._measured(priced(answer, card.price, self.profiles), next(grades))
             else:
                 row |= {"error": describe_error(answer, card), "finish_reason": "error", "score": None}
-            rows.append(row)
+            rows.append(row | {"energy_wh": self.metering.energy_wh(name, cell.key)})
         await asyncio.to_thread(self.recording.add_rows, rows)
         self.progress.advance(name, len(rows), sum(row["error"] is not None for row in rows))
 

@@ -47,8 +47,8 @@ class TransformersModel:
 
     Answers are counted with the token that ends them; `logprob` is the sum over the same tokens at temperature 1. In float32 a greedy or
     seeded answer is the same alone and in a batch. There is no prefix cache between calls, so cached tokens are unknown. JSON Schemas
-    do not constrain the draw. White space before an answer is dropped. `memory_gib` is the most the process had resident while the batch was
-    generated (on a GPU: what torch had allocated), other models of the process included; `memory_baseline_gib` is what it had before
+    do not constrain the draw. White space before an answer is dropped. `memory_gib` is the most the process had resident while the batch
+    was generated (on a GPU: what torch had allocated), other models of the process included; `memory_baseline_gib` is what it had before
     this model was loaded.
 
     Args:
