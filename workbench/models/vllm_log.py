@@ -12,7 +12,7 @@ LONGEST_LINE = 300
 PREFIX = re.compile(r"^\([^)]*pid=\d+\)\s?")
 LEVEL = re.compile(r"^(?:[A-Z]+) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\]\s?")
 TELLING = re.compile(
-    r"\b(?:[A-Za-z_]+(?:Error|Exception|Interrupt)|Killed|OOM|error:|No space left|Address already in use|CUDA out of memory)\b"
+    r"\b[A-Za-z_]*(?:Error|Exception)\b|\berror: |\b(?:Killed|OOM|No space left|Address already in use|out of memory)\b"
 )
 NUMBER = r"([\d,.]*\d)"
 

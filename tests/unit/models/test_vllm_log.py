@@ -1,3 +1,5 @@
+import pytest
+
 from workbench.models.vllm_log import VLLMReport, quoted, read_report, telling_lines
 
 GPU_LOG = """
@@ -46,6 +48,19 @@ def test_the_reasons_of_a_death_are_picked_out_without_prefixes():
         "RuntimeError: Engine core initialization failed.",
     ]
     assert not [line for line in said if "pid=" in line or line.startswith("File")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "vllm serve: error: unrecognized arguments: --kv-cache-memory-bytes",
+        "OSError: [Errno 98] Address already in use",
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+        "[Errno 28] No space left on device",
+    ],
+)
+def test_what_servers_die_of_is_recognised(line):
+    assert telling_lines(f"(APIServer pid=1) INFO 11-23 18:12:37 [a.py:1] fine\n{line}\nbye\n") == [line]
 
 
 def test_a_log_without_an_error_shows_its_end():
