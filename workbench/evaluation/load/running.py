@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from workbench.evaluation.load.requests import frame_of
 from workbench.evaluation.load.resources import ResourceWatch
 from workbench.evaluation.load.result import DOCUMENT, JOURNAL, SCHEMA_VERSION, BenchResult
 from workbench.evaluation.load.search import RateBracket, RateSearch, Verdict
+from workbench.evaluation.load.series import least_requests
 from workbench.models import Model
 
 INTERRUPTED = "interrupted"
@@ -108,8 +110,7 @@ async def bench_async(
         ConfigError: no prompts, settings that cannot be, a search without SLO or rate, or a folder that holds a bench.
         StoreError: the disk is full; what was measured is in the journal.
     """
-    if search is not None and (config.slo is None or config.rate_rps is None):
-        raise ConfigError("a search for the highest rate needs an SLO and a rate to start from; give both")
+    search = None if search is None else checked_search(search, config)
     claim(out, fresh)
     clock = clock or SystemClock()
     asking = Asking(prompts, config, model.card)
@@ -130,6 +131,25 @@ async def bench_async(
                 _finished(run, watch, manifest, clock, out)
             raise
     return _finished(run, watch, manifest, clock, out)
+
+
+def checked_search(search: RateSearch, config: BenchConfig) -> RateSearch:
+    """The search with its lowest rate raised to where so many requests are seen that all of them good would show the SLO held.
+
+    Raises:
+        ConfigError: no SLO, no rate to start from, or stages too short for any answer.
+    """
+    if config.slo is None or config.rate_rps is None:
+        raise ConfigError("a search for the highest rate needs an SLO and a rate to start from; give both")
+    needed = least_requests(config.target_share, config.confidence)
+    least_rps = needed / (config.duration_s * search.repeats)
+    if config.rate_rps < least_rps:
+        raise ConfigError(
+            f"{search.repeats} stages of {config.duration_s:g} s at {config.rate_rps:g} requests/s are too few to show anything: "
+            f"{math.ceil(needed)} good requests of as many are needed to show that {config.target_share:.0%} are; "
+            f"lengthen the duration to {math.ceil(needed / search.repeats / config.rate_rps)} s or start from a higher rate"
+        )
+    return replace(search, least_rps=max(search.least_rps, least_rps), start_rps=config.rate_rps)
 
 
 class Ledger:
@@ -221,7 +241,7 @@ class _Run:
 
     async def search(self, search: RateSearch) -> None:
         """Try rates until the limit is enclosed; a rate whose interval holds the target is measured again and taken together."""
-        bracket = RateBracket(replace(search, start_rps=self.config.rate_rps or search.start_rps))
+        bracket = RateBracket(search)
         tried: dict[float, list[int]] = {}
         try:
             while (rate_rps := bracket.next_rps()) is not None and len(self.stages) < search.most_stages:

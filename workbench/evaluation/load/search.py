@@ -20,7 +20,7 @@ class RateSearch:
         tolerance: the search ends when the rate that holds and the next one above it that does not are so close, as a share.
         repeats: stages at one rate while the interval of the good share still holds the target; their requests are taken together.
         most_stages: all together.
-        least_rps: below it the answer is that none holds.
+        least_rps: below it the answer is that none holds; raised to the lowest rate that the stages are long enough to judge.
         most_rps: above it nothing is tried.
     """
 

@@ -114,6 +114,16 @@ def share_interval(successes: ArrayLike, kindred: ArrayLike | None = None, confi
     return wilson_interval(min(count, float(series.mean()) * count), count, confidence)
 
 
+def least_requests(share: float, confidence: float = 0.95) -> float:
+    """How many independent requests, all good, put the lower end of Wilson's interval at `share`: z² · share / (1 − share).
+
+    Example:
+        >>> round(least_requests(0.95))
+        73
+    """
+    return float(ndtri(0.5 + confidence / 2)) ** 2 * share / (1 - share)
+
+
 def rate_interval(
     events_s: ArrayLike, weights: ArrayLike, start_s: float, end_s: float, confidence: float = 0.95
 ) -> tuple[float, OpenInterval]:

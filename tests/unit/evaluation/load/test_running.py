@@ -140,6 +140,12 @@ def test_a_search_of_a_server_that_holds_nothing_says_no():
         (CONFIG, None, [], "at least one prompt"),
         (BenchConfig(rate_rps=1.0), RateSearch(), ["?"], "needs an SLO and a rate"),
         (BenchConfig(concurrency=1, slo=SLO(latency_s=1)), RateSearch(), ["?"], "needs an SLO and a rate"),
+        (
+            BenchConfig(rate_rps=1.0, duration_s=10, slo=SLO(latency_s=1)),
+            RateSearch(),
+            ["?"],
+            "lengthen the duration to 25 s",
+        ),
     ],
 )
 def test_a_bench_that_cannot_be_is_refused(config, search, prompts, message):
