@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """One resource for the event loop that is running; another loop gets its own, because connections do not survive theirs.
+    """One resource for each event loop, for connections do not survive the loop that opened them. Loops may run side by side.
 
     The resource is held by an asynchronous generator, which `asyncio.run` closes at its end like any other (PEP 525), so that a
     notebook or script that runs one loop after the other leaves no connection open.
@@ -22,23 +22,21 @@ class PerLoop(Generic[T]):
 
     def __init__(self, open_: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._open = open_
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._holder: AsyncGenerator[T, None] | None = None
-        self._held: T | None = None
+        self._held: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[T, None]]] = {}
 
     async def get(self) -> T:
         """The resource of the running loop."""
         loop = asyncio.get_running_loop()
-        if self._held is None or self._loop is not loop:
+        if loop not in self._held:
+            self._held = {other: held for other, held in self._held.items() if not other.is_closed()}
             holder = self._hold()
-            held = await anext(holder)  # opening does not wait for anything, so no two callers open at once
-            self._loop, self._holder, self._held = loop, holder, held
-        return self._held
+            self._held[loop] = await anext(holder), holder  # opening waits for nothing, so no two callers open at once
+        return self._held[loop][0]
 
     async def close(self) -> None:
-        """Close it, if it belongs to the running loop; another loop closes its own."""
-        holder, self._holder, self._held = self._holder, None, None
-        if holder is not None and self._loop is asyncio.get_running_loop():
+        """Close the running loop's; another loop closes its own at its end."""
+        _, holder = self._held.pop(asyncio.get_running_loop(), (None, None))
+        if holder is not None:
             await holder.aclose()
 
     async def _hold(self) -> AsyncGenerator[T, None]:
