@@ -25,4 +25,6 @@ def vllm_base(vllm_environment, tmp_path_factory: pytest.TempPathFactory) -> Ite
     card = ModelCard(kind="vllm", model="reference:base", context_window=512)
     log = tmp_path_factory.mktemp("vllm") / "base.log"
     with VLLMServer("base", card, log=log) as server:
+        assert len(server.pids()) >= 3  # API server, engine, worker
         yield server
+    assert server.pids() == []
