@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import polars as pl
 
 from workbench.core import Clock, Completion, ConfigError, Request, Sampling, SystemClock
 from workbench.core.event_loop import run_anywhere
-from workbench.economics import EnergyMeter, HardwareProfile, load_profiles, priced
+from workbench.economics import ComputePrice, EnergyMeter, HardwareProfile, load_profiles, priced
 from workbench.evaluation.graders.judge import Grade
 from workbench.evaluation.grading import Grading
 from workbench.evaluation.metering import Metering, metering_with
@@ -100,8 +100,9 @@ async def record_async(
     if not models:
         raise ConfigError("no models to record; name at least one")
     check_samples(config, [model.card for model in models.values()])
-    shipped = load_profiles() if profiles is None else profiles
-    grading = Grading(suite, models if judges is None else judges, shipped)
+    judging = models if judges is None else judges
+    shipped = _profiles_for([*models.values(), *judging.values()]) if profiles is None else profiles
+    grading = Grading(suite, judging, shipped)
     with Recording(out, suite, config, clock or SystemClock()) as recording, metering_with(meter) as metering:
         await _Recorder(suite, config, recording, grading, shipped, progress or Silent(), metering).run(models)
         outcomes = compact(suite, recording)
@@ -259,6 +260,11 @@ async def _answers(model: Model, requests: list[Request]) -> Sequence[Completion
         return await model.complete_batch(requests)
     except Exception as exc:  # as above, for the whole batch
         return [exc] * len(requests)
+
+
+def _profiles_for(models: Iterable[Model]) -> Mapping[str, HardwareProfile]:
+    """The shipped profiles, read only where a card is priced by its hardware."""
+    return load_profiles() if any(isinstance(model.card.price, ComputePrice) for model in models) else {}
 
 
 def describe_error(error: Exception, card: ModelCard) -> str:
