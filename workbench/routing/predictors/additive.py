@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.routing.exact import COARSE, FINE, grid_weights, unit_rows
 from workbench.routing.predictors.clusters import WHOLE, Clusters
-from workbench.routing.predictors.means import task_codes
+from workbench.routing.predictors.means import codes_by, task_rows
 from workbench.routing.predictors.predictor import State, TextEmbedder
 from workbench.routing.predictors.prompt_length import length_rank
 from workbench.routing.queries import BoolArray, FloatArray, Queries
@@ -101,11 +101,13 @@ class AdditiveQuality:
     _weight_scale: float = field(init=False)
     _values: FloatArray = field(init=False)
     _task_values: FloatArray = field(init=False)
+    _rows: dict[str | None, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self._weights, self._weight_scale = (
             grid_weights(self.terms.weights) if len(self.terms.weights) else (self.terms.weights, 1.0)
         )
+        self._rows = task_rows(self.terms.tasks)
         self._values = np.rint(self.terms.at_centre / _VALUE_STEP)
         self._task_values = np.rint(self.terms.task_at_centre / _VALUE_STEP)
 
@@ -127,7 +129,7 @@ class AdditiveQuality:
             estimate += r * terms.length[0]
             estimate += (r * r - 1.0 / 12.0) * terms.length[1]
         if terms.tasks:
-            estimate += terms.task[task_codes(queries, terms.tasks)]
+            estimate += terms.task[codes_by(self._rows, queries)]
         if not self.needs_vectors or not len(queries):
             return estimate, None
         assert self.embedder is not None

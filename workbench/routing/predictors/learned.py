@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -28,12 +28,17 @@ ESTIMATORS = Registry(
         "ridge-task": f"{_ROOM}.ridge:RidgeOnTaskQuality",
         "blend": f"{_ROOM}.blend:BlendQuality",
         "blend-task": f"{_ROOM}.blend:BlendOnTaskQuality",
+        "kmeans": f"{_ROOM}.kmeans:KMeansQuality",
+        "logistic": f"{_ROOM}.logistic:LogisticQuality",
+        "factors": f"{_ROOM}.factors:FactorsQuality",
+        "boosting": f"{_ROOM}.boosting:BoostingQuality",
         "local": f"{_ROOM}.local:LocalQuality",
         "local-task": f"{_ROOM}.local:LocalOnTaskQuality",
         "stack": f"{_ROOM}.stack:StackQuality",
     },
 )
-EMBEDDING_KINDS = frozenset({"knn", "ridge", "ridge-task", "blend", "blend-task", "local", "local-task", "stack"})
+WITHOUT_EMBEDDING = frozenset({"constant", "prompt-length", "task-mean"})
+EMBEDDING_KINDS = frozenset(ESTIMATORS.names()) - WITHOUT_EMBEDDING
 
 
 def predictor_kinds() -> list[str]:
@@ -53,6 +58,13 @@ def make_predictor(kind: str, embedder: TextEmbedder | None = None) -> LearnedPr
     if embedder is None:
         raise ConfigError(f"predictor {kind!r} needs an embedder; give one, e.g. load_embedder('static')")
     return LearnedPredictor(estimator.on(embedder) if kind.startswith("blend") else estimator(embedder))
+
+
+@runtime_checkable
+class ReadsCost(Protocol):
+    """An estimator that is fitted with an eye on what the models cost."""
+
+    cost_usd: FloatArray | None
 
 
 def assessed(estimator: QualityEstimator, queries: Queries) -> tuple[FloatArray, BoolArray | None]:
@@ -95,6 +107,8 @@ class LearnedPredictor:
         unpriced = np.flatnonzero(np.isnan(cost).all(axis=0)).tolist()
         if unpriced:
             raise ConfigError(f"the models in columns {unpriced} have no cost; give a nominal cost for each")
+        if isinstance(self.estimator, ReadsCost):
+            self.estimator.cost_usd = np.where(np.isnan(cost), np.nanmean(cost, axis=0), cost)
         self.estimator.fit(queries, completed(quality))
         self.cost = TaskMeans.fit(queries, cost, pooled=False)
         self.latency = TaskMeans.fit(queries, latency, pooled=False)

@@ -20,7 +20,7 @@ from workbench.routing.predictors.means import task_codes
 from workbench.routing.predictors.predictor import State, TextEmbedder, level_and_differences
 from workbench.routing.predictors.prompt_length import length_rank, sorted_lengths
 from workbench.routing.predictors.ridge import needed_embedder
-from workbench.routing.predictors.spectrum import Line, Spectrum, validated
+from workbench.routing.predictors.spectrum import Line, validated
 from workbench.routing.queries import BoolArray, FloatArray, IntArray, Queries
 
 CENTRE_SCALE = 2.0
@@ -61,9 +61,8 @@ class LocalQuality:
         target = np.column_stack([level, differences])
         found = validated(features, target, folds_of(queries))
         self.held_out = mean + found.held_out[:, :1] + found.held_out[:, 1:]
-        line = Spectrum.of(features, target).solved(found.by_column())
         self.task_shares = _task_shares(shares, codes, len(tasks))
-        terms = _terms(line, mean, unit.shape[1], lengths, tasks, clusters, codes, self.task_shares)
+        terms = _terms(found.line, mean, unit.shape[1], lengths, tasks, clusters, codes, self.task_shares)
         self.fitted = AdditiveQuality(self.embedder, terms)
         return self
 

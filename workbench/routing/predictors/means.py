@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -22,6 +22,10 @@ class TaskMeans:
 
     tasks: tuple[str, ...]
     table: FloatArray
+    _rows: dict[str | None, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rows", task_rows(self.tasks))
 
     @classmethod
     def fit(cls, queries: Queries, values: FloatArray, *, pooled: bool) -> Self:
@@ -45,7 +49,7 @@ class TaskMeans:
 
     def look_up(self, queries: Queries) -> FloatArray:
         """The row of each request's task, shape (n, k)."""
-        return self.table[task_codes(queries, self.tasks)]
+        return self.table[codes_by(self._rows, queries)]
 
     def to_state(self) -> State:
         """Plain values and arrays."""
@@ -59,8 +63,19 @@ class TaskMeans:
 
 def task_codes(queries: Queries, tasks: tuple[str, ...]) -> IntArray:
     """Row number of each request's task in `tasks`; `len(tasks)` for an unknown one."""
-    rows: dict[str | None, int] = {task: row for row, task in enumerate(tasks)}
-    unknown = len(tasks)
+    return codes_by(task_rows(tasks), queries)
+
+
+def task_rows(tasks: tuple[str, ...]) -> dict[str | None, int]:
+    """Task → its row number."""
+    return {task: row for row, task in enumerate(tasks)}
+
+
+def codes_by(rows: dict[str | None, int], queries: Queries) -> IntArray:
+    """Row number of each request's task; `len(rows)` for an unknown one."""
+    unknown = len(rows)
+    if len(queries) == 1:
+        return np.array([rows.get(queries.tasks[0], unknown)], np.intp)
     return np.fromiter((rows.get(task, unknown) for task in queries.tasks), np.intp, len(queries))
 
 

@@ -18,7 +18,7 @@ from workbench.routing.predictors.folds import folds_of
 from workbench.routing.predictors.means import TaskMeans
 from workbench.routing.predictors.predictor import State, TextEmbedder, level_and_differences
 from workbench.routing.predictors.prompt_length import length_rank, sorted_lengths
-from workbench.routing.predictors.spectrum import Spectrum, validated
+from workbench.routing.predictors.spectrum import validated
 from workbench.routing.predictors.task_mean import TaskMeanQuality
 from workbench.routing.queries import FloatArray, Queries
 
@@ -50,9 +50,9 @@ class RidgeQuality:
         level, differences = level_and_differences(quality - base)
         features, target = self._features(queries), np.column_stack([level, differences])
         found = validated(features, target, folds_of(queries))
-        self.penalty = {"level": found.penalties[0], "differences": found.penalties[1]}
+        self.penalty = {"level": float(found.penalties[0]), "differences": float(found.penalties[-1])}
         self.held_out = base + found.held_out[:, :1] + found.held_out[:, 1:]
-        line = Spectrum.of(features, target).solved(found.by_column())
+        line = found.line
         slopes = line.slope[:, :1] + line.slope[:, 1:]
         self.weights, self.weight_scale = grid_weights(slopes[:-1])
         self.length_weights = slopes[-1]

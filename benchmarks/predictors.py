@@ -1,0 +1,333 @@
+"""Every predictor on many outcome matrices: AIQ with intervals, and whether the default is at or above the best simple one.
+
+    python benchmarks/predictors.py [--data PATH] [--reference OUTCOMES] [--seeds 2] [--only NAME,...] [--design]
+
+Writes benchmarks/results/predictors.json and docs/results/predictors.md. Recorded matrices: RouteLLM's MMLU, GSM8K and MT-Bench and
+RouterArena's public rows (folders `routellm` and `routerarena` under PATH, default $WORKBENCH_DATA/routing, then
+../shared/data/routing), and the reference family's answers (an Outcomes folder, e.g. of `workbench record --suite reference`). What is
+not there is left out and said. Simulated matrices: `simulated_matrices.py`. --design prints results on the seeds that the design was
+chosen on and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from simulated_matrices import FAMILIES, simulated
+
+from workbench.core.environment import environment
+from workbench.core.files import write_json, write_text
+from workbench.embedding import CachedEmbedder, Embedder, load_embedder
+from workbench.evaluation import Outcomes
+from workbench.evaluation.importers import import_from
+from workbench.evaluation.statistics import percentile_interval, resampled_weights
+from workbench.routing import Queries, make_predictor
+from workbench.routing.predictors.folds import folds_of
+from workbench.tuning import OutcomeMatrix, aiq, apgr, call_curve, cost_aware_switches
+from workbench.tuning.sweeps import EmbeddedTexts
+
+ROOT = Path(__file__).parent.parent
+RESULT = ROOT / "benchmarks" / "results" / "predictors.json"
+TABLE = ROOT / "docs" / "results" / "predictors.md"
+SIMPLE = ("task-mean", "knn", "ridge")
+DEFAULT = "stack"
+KINDS = (
+    "constant",
+    "prompt-length",
+    "task-mean",
+    "kmeans",
+    "knn",
+    "ridge",
+    "ridge-task",
+    "logistic",
+    "factors",
+    "boosting",
+    "local",
+    "local-task",
+    "stack",
+)
+READS_LABELS = {"task-mean", "ridge-task", "local-task"}
+SLOW = {"boosting", "logistic"}
+"""Left out of the larger simulated matrices: minutes a fit, and far from the best where they were run."""
+DRAWS = 200
+DESIGN_FAMILIES = ("task", "direction", "noise")
+DESIGN_SEEDS = (0, 1)
+REPORT_SEED = 100
+SHAPES = ((2000, 2), (3000, 5), (4000, 11))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A matrix to route on; `folds` is how many parts are held out in turn (simulated ones: half against half)."""
+
+    name: str
+    matrix: OutcomeMatrix
+    embedder: Embedder
+    labels: bool
+    source: str
+
+
+def main() -> int:
+    options = _options()
+    results = {}
+    for case in _cases(options):
+        if options.only and not any(part in case.name for part in options.only.split(",")):
+            continue
+        results[case.name] = analysed(case, options.kinds.split(",") if options.kinds else None)
+        say(f"{case.name}: {_line(results[case.name])}")
+    if options.design:
+        return 0
+    document = {
+        **environment(),
+        "draws": DRAWS,
+        "default": DEFAULT,
+        "simple": list(SIMPLE),
+        "matrices": results,
+        "summary": summary(results),
+    }
+    write_json(RESULT, document)
+    write_text(TABLE, as_markdown(document))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--reference", type=Path)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--kinds", default="")
+    parser.add_argument("--design", action="store_true")
+    return parser.parse_args()
+
+
+def say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def _cases(options: argparse.Namespace) -> Iterator[Case]:
+    families = DESIGN_FAMILIES if options.design else FAMILIES
+    seeds = DESIGN_SEEDS if options.design else range(REPORT_SEED, REPORT_SEED + options.seeds)
+    for family in families:
+        for n, m in SHAPES:
+            for seed in seeds:
+                labels = seed % 2 == 0
+                name = f"{family}, {n} x {m}, seed {seed}{'' if labels else ', no labels'}"
+                if not _wanted(name, options):
+                    continue
+                found = simulated(family, n, m, seed, labels)
+                yield Case(name, found.matrix, found.embedder, labels, "simulated")
+    yield from _recorded(options)
+
+
+def _wanted(name: str, options: argparse.Namespace) -> bool:
+    return not options.only or any(part in name for part in options.only.split(","))
+
+
+def _recorded(options: argparse.Namespace) -> Iterator[Case]:
+    root = os.environ.get("WORKBENCH_DATA")
+    places = [options.data, Path(root) / "routing" if root else None, ROOT.parent / "shared/data/routing"]
+    data = next((place for place in places if place is not None and place.is_dir()), None)
+    if data is None:
+        say("no RouteLLM or RouterArena rows: name their folder with --data or WORKBENCH_DATA")
+    else:
+        minilm = CachedEmbedder(load_embedder("minilm"))
+        sources = [
+            ("MT-Bench", "routellm", {"subset": "mt_bench"}),
+            ("RouterArena", "routerarena", {}),
+            ("GSM8K", "routellm", {"subset": "gsm8k"}),
+            ("MMLU", "routellm", {"subset": "mmlu"}),
+        ]
+        for name, source, how in sources:
+            if _wanted(name, options):
+                yield from _both(name, OutcomeMatrix.from_outcomes(import_from(source, data / source, **how)), minilm)
+    if options.reference is None:
+        say("no reference family: name an Outcomes folder with --reference")
+    elif _wanted("reference family", options):
+        yield from _both(
+            "reference family", OutcomeMatrix.from_outcomes(Outcomes.read(options.reference)), load_embedder("static")
+        )
+
+
+def _both(name: str, matrix: OutcomeMatrix, embedder: Embedder) -> Iterator[Case]:
+    """With labels (where there are several) and without."""
+    known = EmbeddedTexts(embedder, matrix.queries.texts)
+    if len(set(matrix.queries.tasks)) > 1:
+        yield Case(name, matrix, known, True, "recorded")
+    yield Case(f"{name}, no labels", without_labels(matrix), known, False, "recorded")
+
+
+def without_labels(matrix: OutcomeMatrix) -> OutcomeMatrix:
+    """The same matrix for a caller who never knows the task."""
+    import dataclasses
+
+    queries = Queries.of(matrix.queries.texts, groups=matrix.queries.groups)
+    return dataclasses.replace(matrix, queries=queries)
+
+
+def analysed(case: Case, kinds: list[str] | None) -> dict[str, Any]:
+    """AIQ of every predictor on rows that it did not see, intervals by resampling groups, and the default beside each other one."""
+    wanted = kinds or [k for k in KINDS if not (k in SLOW and len(case.matrix) * len(case.matrix.models) > 12_000)]
+    names = [k for k in wanted if case.labels or k not in READS_LABELS]
+    rows, quality, cost, seconds = held_out(case, names)
+    matrix = case.matrix.take(rows)
+    _, group = np.unique(np.array(matrix.groups), return_inverse=True)
+    weights = next(resampled_weights(int(group.max()) + 1, DRAWS, np.random.default_rng(7), max_chunk=10**9))[:, group]
+    areas = {name: _areas(matrix, quality[name], cost[name], weights) for name in names}
+    found: dict[str, Any] = {
+        "n": len(case.matrix),
+        "n_held_out": len(rows),
+        "models": len(matrix.models),
+        "labels": case.labels,
+        "source": case.source,
+        "embedder": case.embedder.fingerprint,
+        "predictors": {},
+    }
+    for name in names:
+        area = areas[name]
+        found["predictors"][name] = {
+            "aiq": area[0],
+            "aiq_ci": list(percentile_interval(area[1:])),
+            "fit_s": seconds[name],
+        }
+        if len(matrix.models) == 2:
+            found["predictors"][name]["apgr"] = _apgr(matrix, quality[name])
+    rivals = [name for name in SIMPLE if name in areas]
+    if DEFAULT in areas and rivals:
+        best = max(rivals, key=lambda name: areas[name][0])
+        difference = areas[DEFAULT] - areas[best]
+        ci = list(percentile_interval(difference[1:]))
+        found["against_best"] = {
+            "best": best,
+            "difference": float(difference[0]),
+            "ci": ci,
+            "at_or_above": ci[1] >= 0,
+            "above": bool(difference[0] > 0),
+        }
+    return found
+
+
+def held_out(
+    case: Case, names: list[str]
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray], dict[str, float]]:
+    """Rows, and what each predictor says of them when it did not see them: five folds of recorded rows, the second half of simulated ones."""
+    matrix, folds = case.matrix, folds_of(case.matrix.queries)
+    turns = list(np.unique(folds)) if case.source == "recorded" else [-1]
+    halves = np.arange(len(matrix)) % 2
+    rows = np.arange(len(matrix)) if case.source == "recorded" else np.flatnonzero(halves)
+    quality = {name: np.empty(matrix.score.shape) for name in names}
+    cost = {name: np.empty(matrix.score.shape) for name in names}
+    seconds = dict.fromkeys(names, 0.0)
+    for turn in turns:
+        held = folds == turn if turn >= 0 else halves == 1
+        seen, asked = matrix.take(~held), matrix.queries[held]
+        for name in names:
+            start = time.perf_counter()
+            predictor = make_predictor(name, case.embedder).fit(seen.queries, seen.score, seen.cost_usd, seen.latency_s)
+            seconds[name] += time.perf_counter() - start
+            predictions = predictor.predict(asked)
+            quality[name][held], cost[name][held] = predictions.quality, predictions.cost_usd
+    return rows, {k: v[rows] for k, v in quality.items()}, {k: v[rows] for k, v in cost.items()}, seconds
+
+
+def _areas(matrix: OutcomeMatrix, quality: np.ndarray, cost: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AIQ on all rows, then of every resample, shape (1 + DRAWS,)."""
+    switches = cost_aware_switches(quality, cost)
+    singles = matrix.cost_usd
+    areas = []
+    for w in (np.ones(len(matrix)), *weights):
+        means = w @ singles / w.sum()
+        points = switches.realised(matrix.cost_usd, w), switches.realised(matrix.score, w)
+        areas.append(aiq(*points, least_cost=float(means.min()), most_cost=float(means.max())))
+    return np.array(areas)
+
+
+def _apgr(matrix: OutcomeMatrix, quality: np.ndarray) -> float | None:
+    cost, score = matrix.cost_usd.mean(axis=0), matrix.score.mean(axis=0)
+    strong = int(cost.argmax())
+    if score[strong] <= score[1 - strong]:
+        return None
+    return apgr(
+        call_curve(quality[:, strong] - quality[:, 1 - strong], matrix.score[:, 1 - strong], matrix.score[:, strong])
+    )
+
+
+def _line(found: dict[str, Any]) -> str:
+    areas = "  ".join(
+        f"{name} {row['aiq']:.4f}" + (f"/{row['apgr']:.3f}" if row.get("apgr") else "")
+        for name, row in found["predictors"].items()
+    )
+    against = found.get("against_best")
+    return (
+        areas
+        if against is None
+        else f"{areas}  | {against['difference']:+.4f} {np.round(against['ci'], 4).tolist()} vs {against['best']}; fit {found['predictors'][DEFAULT]['fit_s']:.1f}s"
+    )
+
+
+def summary(results: dict[str, Any]) -> dict[str, Any]:
+    """How often the default is at or above the best simple predictor, by source."""
+    found = {}
+    for source in ("recorded", "simulated"):
+        compared = [r["against_best"] for r in results.values() if r["source"] == source and "against_best" in r]
+        found[source] = {
+            "matrices": len(compared),
+            "at_or_above_the_best_within_its_interval": sum(c["at_or_above"] for c in compared),
+            "above_all": sum(c["above"] for c in compared),
+            "clearly_above_all": sum(c["ci"][0] > 0 for c in compared),
+        }
+    return found
+
+
+def as_markdown(document: dict[str, Any]) -> str:
+    lines = [
+        "# Predictors on many matrices",
+        "",
+        "Written by `python benchmarks/predictors.py`; do not edit. AIQ (area under the non-decreasing hull of a policy's own points, see",
+        "`workbench.tuning.metrics.FORMULAS`) on rows that the predictor did not see: five folds by prompt group of recorded matrices, the second",
+        f"half of simulated ones. Intervals: {document['draws']} resamples of groups, predictions held fixed. The default of `workbench sweep` is `{document['default']}`.",
+        "",
+        "What was looked at while the default was designed: MMLU and GSM8K with MiniLM, and the simulated families "
+        + ", ".join(DESIGN_FAMILIES)
+        + f" with seeds {', '.join(map(str, DESIGN_SEEDS))}. Nothing else below was; simulated seeds here begin at {REPORT_SEED}.",
+        "",
+    ]
+    for source, found in document["summary"].items():
+        lines.append(
+            f"- **{source}**: {found['matrices']} matrices; at or above the best of {', '.join(document['simple'])} within its interval on "
+            f"{found['at_or_above_the_best_within_its_interval']}, above all of them on {found['above_all']}, clearly (interval above 0) on {found['clearly_above_all']}."
+        )
+    kinds = [k for k in KINDS if any(k in r["predictors"] for r in document["matrices"].values())]
+    lines += [
+        "",
+        "| matrix | n | models | " + " | ".join(kinds) + " | default − best simple, 95 % |",
+        "|---|---|---|" + "---|" * (len(kinds) + 1),
+    ]
+    for name, found in document["matrices"].items():
+        cells = [f"{found['predictors'][k]['aiq']:.4f}" if k in found["predictors"] else "" for k in kinds]
+        against = found.get("against_best")
+        last = (
+            ""
+            if against is None
+            else f"{against['difference']:+.4f} [{against['ci'][0]:+.4f}, {against['ci'][1]:+.4f}] ({against['best']})"
+        )
+        lines.append(f"| {name} | {found['n']} | {found['models']} | " + " | ".join(cells) + f" | {last} |")
+    hardware = document["hardware"]
+    lines += [
+        "",
+        f"{document['date']}, commit {document['git_commit']}, {hardware['cpu']}, {hardware['cores']} cores.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
