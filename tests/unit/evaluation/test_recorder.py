@@ -8,6 +8,7 @@ from workbench.core import BadResponse, ConfigError, Sampling, StoreError, Unava
 from workbench.core.journal import Journal, read_journal
 from workbench.core.price import TokenPrice
 from workbench.evaluation import Outcomes, Suite, record
+from workbench.evaluation.plan import Load, load_of
 from workbench.evaluation.recorder import describe_error
 from workbench.models import ModelCard
 from workbench.testing import FakeClock, ScriptedModel
@@ -111,6 +112,10 @@ def test_a_server_has_as_many_requests_in_flight_as_asked_for_and_never_more(tmp
     found = record(SUITE, {"s": Counting("s", right, card=SERVER)}, tmp_path, concurrency=4)
     assert most == 4
     assert found.frame["concurrency"].unique().to_list() == [4]
+
+
+def test_an_api_whose_card_has_no_address_is_a_server_all_the_same():
+    assert load_of(ModelCard(kind="anthropic", model="x", api_key="env:KEY"), None) == Load("concurrent", 8)
 
 
 def test_the_next_request_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch):

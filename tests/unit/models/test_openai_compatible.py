@@ -125,6 +125,22 @@ async def test_a_silent_server_is_left_after_the_timeout():
         await complete(StubBehaviour(faults=[Fault(kind="timeout", every=1, after_s=20)]), timeout_s=0.1)
 
 
+async def test_a_server_that_falls_silent_within_its_answer_is_left_at_the_deadline():
+    with pytest.raises(Unavailable, match="or the deadline"):
+        await complete(StubBehaviour(token_s=5), Request.from_prompt("x", deadline_s=0.3))
+
+
+async def test_a_reader_that_dawdles_meets_the_deadline_too():
+    with StubServer(StubBehaviour(token_s=0.1)) as server:
+        model = load(server)
+        stream = model.stream(Request.from_prompt("x", deadline_s=0.3))
+        assert (await anext(stream)).text == "An"
+        await asyncio.sleep(0.35)
+        with pytest.raises(Unavailable, match="or the deadline"):
+            _ = [delta async for delta in stream]
+        await model.close()
+
+
 async def test_no_attempt_begins_that_the_deadline_would_cut():
     request = Request.from_prompt("x", deadline_s=0.5)
     with StubServer(StubBehaviour(faults=[Fault(kind="rate_limited", every=1, retry_after_s=30)])) as server:
