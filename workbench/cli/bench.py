@@ -33,7 +33,9 @@ class ModelOrVerb(TyperGroup):
 
 
 bench_app = typer.Typer(
-    cls=ModelOrVerb, help="Load a model and measure what its users would feel.", no_args_is_help=True
+    cls=ModelOrVerb,
+    help="Load a model and measure what its users would feel.",
+    no_args_is_help=True,
 )
 
 

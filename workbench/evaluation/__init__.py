@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.evaluation.graders import GraderSpec, JudgeConfig, JudgeGrader, grade, metric
     from workbench.evaluation.items import Item
+    from workbench.evaluation.load import SLO, BenchConfig, BenchResult, bench, bench_async
     from workbench.evaluation.manifest import Manifest
     from workbench.evaluation.outcomes import PROMPT_SCHEMA, SCHEMA, Matrix, Outcomes
     from workbench.evaluation.plan import RecordConfig
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from workbench.evaluation.summary import ModelSummary, summarise
 
 _HOMES = {
+    "BenchConfig": "load",
+    "BenchResult": "load",
+    "SLO": "load",
+    "bench": "load",
+    "bench_async": "load",
     "Estimate": "statistics",
     "GraderSpec": "graders",
     "Item": "items",
@@ -45,7 +51,10 @@ _HOMES = {
 __all__ = [
     "PROMPT_SCHEMA",
     "SCHEMA",
+    "SLO",
     "Bars",
+    "BenchConfig",
+    "BenchResult",
     "Estimate",
     "GraderSpec",
     "Item",
@@ -59,6 +68,8 @@ __all__ = [
     "Progress",
     "RecordConfig",
     "Suite",
+    "bench",
+    "bench_async",
     "grade",
     "metric",
     "record",
