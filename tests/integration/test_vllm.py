@@ -25,10 +25,11 @@ pytestmark = pytest.mark.slow
 
 GREEDY = Sampling(max_tokens=32, logprobs=True)
 PER_TASK = 5
-# Two float32 engines add the same numbers in another order. Over the family a token's log-probability moved by at most 1.2e-5, a whole
-# answer's by 3.3e-5 (docs/results/vllm_parity.md); ten times that is still far from any real difference.
+# Two float32 engines add the same numbers in another order. Over the family a token's log-probability moved by at most 1.1e-5, a whole
+# answer's by 1.5e-5 (docs/results/vllm_parity.md); twenty times that is still far from any real difference.
 LOGPROB_TOLERANCE = 3e-4
-# A tie closer than that noise may turn: 0 of 2,400 answers did. One in 120 leaves room for another processor's rounding.
+# A tie closer than that noise may turn; the closest met was 1.1e-4 and 0 of 2,400 answers turned. One in 120 leaves room for another
+# processor's rounding.
 LOWEST_AGREEMENT = 119 / 120
 
 
