@@ -60,8 +60,11 @@ def try_memory(card: ModelCard, prompts: Sequence[str], max_tokens: int) -> Memo
         max_tokens: of an answer.
 
     Raises:
+        ConfigError: no prompts.
         Unavailable: the process ended without a result; carries the end of what it said.
     """
+    if not prompts:
+        raise ConfigError("a batch needs at least one prompt")
     task = {"card": card.model_dump(mode="json"), "prompts": list(prompts), "max_tokens": max_tokens}
     command = [sys.executable, "-m", "workbench.models.memory_trial"]
     done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, timeout=LIMIT_S, check=False)
