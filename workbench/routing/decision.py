@@ -26,6 +26,8 @@ class Decision:
         predicted_quality: expected score of the chosen model; None when the policy does not predict.
         predicted_cost_usd: expected USD; None when the policy does not predict.
         alternatives: the other models, best utility first, as far as the policy predicts them.
+        propensity: probability with which this model was chosen; None where nothing is drawn by lot.
+        is_explored: whether the lot took another model than the policy would have.
     """
 
     model: str | None
@@ -33,6 +35,8 @@ class Decision:
     predicted_quality: float | None = None
     predicted_cost_usd: float | None = None
     alternatives: tuple[Alternative, ...] = ()
+    propensity: float | None = None
+    is_explored: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; no prompt text is inside."""
@@ -41,6 +45,8 @@ class Decision:
             "because": self.because,
             "predicted_quality": self.predicted_quality,
             "predicted_cost_usd": self.predicted_cost_usd,
+            "propensity": self.propensity,
+            "is_explored": self.is_explored,
             "alternatives": [
                 {
                     "model": other.model,

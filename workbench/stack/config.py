@@ -22,6 +22,7 @@ from workbench.guardrails import JsonSchemaConfig, LengthConfig, PhrasesConfig
 from workbench.models import ModelCard
 from workbench.orchestration import PatternConfig, SingleConfig
 from workbench.prompts import TemplateConfig
+from workbench.routing.exploration import ExplorationConfig
 from workbench.routing.fallback import ChainConfig
 from workbench.routing.objective_json import ObjectiveConfig
 from workbench.routing.stickiness import StickinessConfig
@@ -93,6 +94,12 @@ class ChooseConfig(Strict):
         StickinessConfig | None,
         Field(
             description="conversations stay with a model as long as its warm prefix cache is worth it; null: no memory"
+        ),
+    ] = None
+    explore: Annotated[
+        ExplorationConfig | None,
+        Field(
+            description="a share of requests is answered by a model drawn by lot and logged with its propensity; null: none"
         ),
     ] = None
     while_left: Annotated[

@@ -131,6 +131,10 @@ def _money_can_be_counted(config: StackConfig) -> None:
 
 
 def _sessions_can_stay(config: StackConfig) -> None:
+    if config.choose.explore is not None and config.choose.policy.kind == "fixed":
+        raise ConfigError(
+            "choose.explore: a fixed policy knows one model, so there is nothing to draw; leave it out or use a learned policy"
+        )
     if config.choose.sessions is not None and config.choose.policy.kind == "fixed":
         raise ConfigError(
             "choose.sessions: a fixed policy never switches, so there is nothing to stay with; leave it out or use a learned policy"

@@ -17,10 +17,10 @@ def routed(lab):
     predictor = make_predictor("constant").fit(queries, quality, cost, np.ones((20, 2)))
     Policy(("base", "tiny"), predictor, CostAware(0.0)).save(lab.folder / "policy")
 
-    def build(objective=None, fallbacks=(), **sections):
+    def build(objective=None, fallbacks=(), explore=None, **sections):
         policy = {"kind": "learned", "artifact": "policy", "objective": objective}
-        choose = {"policy": policy, "fallbacks": fallbacks}
-        return lab.stack(choose=choose, settle={}, **sections)
+        choose = {"policy": policy, "fallbacks": fallbacks, "explore": explore}
+        return lab.stack(**{"choose": choose, "settle": {}, **sections})
 
     return build
 
@@ -84,3 +84,19 @@ def test_a_fixed_policy_has_nothing_to_weigh(lab):
     policy = {"kind": "learned", "artifact": "policy", "objective": {"kind": "capability", "floor": 0.5}}
     with pytest.raises(ConfigError, match="fixed to base and predicts nothing"):
         lab.stack(choose={"policy": policy}, settle={})
+
+
+async def test_explored_requests_are_logged_with_their_propensity_and_not_kept(lab, routed):
+    objective = {"kind": "capability", "floor": 0.0}
+    cache = {"exact": {"max_entries": 99, "ttl_s": 60}}
+    live = routed(objective, explore={"share": 0.5}, recall=cache, settle={"audit": {"path": "audit.jsonl"}})
+    found = [await live.run(Request.from_prompt(f"q {n}", request_id=str(n))) for n in range(40)]
+    drawn = [number for number, response in enumerate(found) if response.decision.is_explored]
+    assert 4 < len(drawn) < 20
+    assert {response.decision.propensity for response in found} == {0.75, 0.25}
+    again = Request.from_prompt(f"q {drawn[0]}", request_id="again")
+    assert not (await live.run(again)).cached
+    check = Request.from_prompt("a check", request_id=str(drawn[0]), use_cache=False)
+    assert (await live.run(check)).decision.propensity is None
+    assert {record["propensity"] for record in lab.records()} == {0.75, 0.25, None}
+    assert {record["chosen"] for record in lab.records()} == {"base", "tiny"}

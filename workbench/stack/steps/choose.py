@@ -16,6 +16,7 @@ from workbench.core.price import TokenPrice
 from workbench.economics import HardwareProfile, token_cost_usd
 from workbench.routing import BudgetPacer, Circumstances, Decision, FixedPolicy, LiveState, Policy, Queries
 from workbench.routing.circumstances import draws_of
+from workbench.routing.exploration import explored
 from workbench.routing.objective_json import CostAwareConfig, HybridConfig
 from workbench.routing.policy import AnyPolicy
 from workbench.routing.queries import FloatArray
@@ -105,6 +106,7 @@ class Choice:
         self._budget = budget
         self._pacer = pacer
         self.sessions = sessions
+        self._explore = config.choose.explore
         self._while_left = config.choose.while_left
         self._n_calls = n_calls(config) * (2 if config.answer.chain.hedge else 1)
         self._named = tuple(dict.fromkeys(name for _, name in named_models(config)))
@@ -132,6 +134,11 @@ class Choice:
             decision = self._fallback(decision, reasons)
         elif ties is not None and (tied := ties.because(decision.model, self._policy.models)):
             decision = replace(decision, because=f"{decision.because}; {tied}")
+        if (
+            self._explore is not None and request.use_cache
+        ):  # a request that wants no stored answer is a check: it is not played with
+            able = [name for name in self._policy.models if reasons[name] is None]
+            decision = explored(decision, able, self._explore.share, request.request_id)
         return self._with_left_out(decision, reasons)
 
     def _fallback(self, decision: Decision, reasons: dict[str, Exception | None]) -> Decision:

@@ -68,8 +68,10 @@ class Recall:
         return await self._flights.run(journey.cache_key, make)
 
     def admit(self, journey: Journey, made: Made) -> bool:
-        """Store a complete, undegraded answer that guards let pass; returns whether it was stored."""
+        """Store a complete, undegraded answer of the policy's own choice that guards let pass; returns whether it was stored."""
         if self._cache is None or journey.cache_key is None or made.degraded:
+            return False
+        if journey.decision is not None and journey.decision.is_explored:
             return False
         if made.completion.finish_reason != "stop" or combined(made.verdicts) not in ("allow", "rewrite"):
             return False

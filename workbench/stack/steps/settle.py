@@ -126,6 +126,8 @@ class Settlement:
             "task": request.task,
             "model": model,
             "region": self._regions.get(model) if model else None,
+            "chosen": journey.model,
+            "propensity": journey.decision.propensity if journey.decision else None,
             "config_sha256": self._config_sha256,
             "verdicts": [
                 {
