@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from workbench.core import BadResponse, Completion, FinishReason, Message, Request, Timing, Unavailable, Usage
+from workbench.core import BadResponse, Completion, FinishReason, Message, Request, Usage
 from workbench.models.openai_protocol import Json, count
+from workbench.models.partial_answer import PartialAnswer
 
 CacheFor = Literal["5m", "1h"]
 FINISH: dict[str, FinishReason] = {
@@ -98,13 +99,9 @@ class Answer:
     """
 
     def __init__(self, model: str, start_s: float, flop_per_token: float | None = None) -> None:
-        self._model = model
-        self._flop_per_token = flop_per_token
-        self._start_s = self._last_s = start_s
-        self._texts: list[str] = []
-        self._stop_reason: str | None = None
+        self._part = PartialAnswer(model, start_s, flop_per_token)
+        self._finish: FinishReason | None = None
         self._usage: Json = {}
-        self._ttft_s: float | None = None
 
     def add_event(self, event: Json, now_s: float) -> str:
         """Take in an event that arrived at `now_s`; returns its new text. Kinds that are not known add nothing."""
@@ -112,9 +109,9 @@ class Answer:
         if kind == "message_start":
             self._count(event["message"].get("usage"))
         elif kind == "message_delta":
-            self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
+            self._end(event["delta"].get("stop_reason"))
             self._count(event.get("usage"))
-            self._last_s = now_s
+            return self._part.add("", now_s)
         elif kind == "content_block_start":
             return self._take(event["content_block"], now_s)
         elif kind == "content_block_delta":
@@ -124,46 +121,35 @@ class Answer:
     def add_whole(self, message: Json, now_s: float) -> None:
         """Take in an answer that was not streamed and arrived at `now_s`."""
         if not isinstance(message, dict) or message.get("type") != "message":
-            raise BadResponse("the answer is no message", model=self._model)
-        self._texts = [block["text"] for block in message["content"] if block.get("type") == "text"]
-        self._stop_reason = message.get("stop_reason")
+            raise BadResponse("the answer is no message", model=self._part.model)
+        text = "".join(block["text"] for block in message["content"] if block.get("type") == "text")
+        self._part.add(text, now_s, is_streamed=False)
+        self._end(message.get("stop_reason"))
         self._count(message.get("usage"))
-        self._last_s = now_s
 
     def _take(self, block: Json, now_s: float) -> str:
         text = block.get("text") if block.get("type") in ("text", "text_delta") else None
         if not text:
             return ""
         if not isinstance(text, str):
-            raise BadResponse(f"a text of the answer is {type(text).__name__}, not text", model=self._model)
-        self._texts.append(text)
-        self._last_s = now_s
-        if self._ttft_s is None:
-            self._ttft_s = now_s - self._start_s
-        return text
+            raise BadResponse(f"a text of the answer is {type(text).__name__}, not text", model=self._part.model)
+        return self._part.add(text, now_s)
+
+    def _end(self, stop_reason: str | None) -> None:
+        if stop_reason:
+            self._finish = FINISH.get(stop_reason, "stop")
 
     def _count(self, reported: Mapping[str, Any] | None) -> None:
         """Counts of a stream are cumulative: a later one replaces an earlier one, an absent one does not."""
         self._usage.update({name: value for name, value in (reported or {}).items() if value is not None})
 
     def completion(self) -> Completion:
-        """The whole answer; its latency ends with the last event that belongs to it.
+        """The whole answer.
 
         Raises:
             Unavailable: it ended without a stop reason (cut stream).
         """
-        if self._stop_reason is None:
-            raise Unavailable("the stream ended before the answer was complete", model=self._model)
-        usage = usage_of(self._usage)
-        n_tokens, flop = usage.total_tokens, self._flop_per_token
-        return Completion(
-            text="".join(self._texts),
-            model=self._model,
-            finish_reason=FINISH.get(self._stop_reason, "stop"),
-            usage=usage,
-            timing=Timing(self._last_s - self._start_s, self._ttft_s),
-            compute_flop=None if n_tokens is None or flop is None else n_tokens * flop,
-        )
+        return self._part.completion(self._finish, usage_of(self._usage))
 
 
 def usage_of(reported: Json) -> Usage:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.core import BadResponse, Completion, FinishReason, Request, Timing, Unavailable, Usage
+from workbench.core import BadResponse, Completion, FinishReason, Request, Usage
+from workbench.models.partial_answer import PartialAnswer
 
 Json = dict[str, Any]
 FINISH: dict[str, FinishReason] = {
@@ -51,15 +52,11 @@ class Answer:
     """
 
     def __init__(self, model: str, start_s: float, flop_per_token: float | None = None) -> None:
-        self._model = model
-        self._flop_per_token = flop_per_token
-        self._start_s = self._last_s = start_s
-        self._texts: list[str] = []
-        self._finish: str | None = None
+        self._part = PartialAnswer(model, start_s, flop_per_token)
+        self._finish: FinishReason | None = None
         self._refused = False
         self._usage = Usage()
         self._logprob: float | None = None
-        self._ttft_s: float | None = None
 
     def add_chunk(self, chunk: Json, now_s: float) -> str:
         """Take in a piece of a stream that arrived at `now_s`; returns its new text."""
@@ -68,60 +65,41 @@ class Answer:
         if not chunk.get("choices"):
             return ""
         choice = chunk["choices"][0]
-        text = self._take(choice, choice.get("delta") or {})
-        self._last_s = now_s
-        if text and self._ttft_s is None:
-            self._ttft_s = now_s - self._start_s
-        return text
+        return self._part.add(self._taken(choice, choice.get("delta") or {}), now_s)
 
     def add_whole(self, response: Json, now_s: float) -> str:
         """Take in an answer that was not streamed and arrived at `now_s`; returns its text."""
         if not isinstance(response, dict) or not response.get("choices"):
-            raise BadResponse("the answer has no choices", model=self._model)
+            raise BadResponse("the answer has no choices", model=self._part.model)
         if reported := response.get("usage"):
             self._usage = usage_of(reported)
-        self._last_s = now_s
         choice = response["choices"][0]
-        return self._take(choice, choice["message"])
+        return self._part.add(self._taken(choice, choice["message"]), now_s, is_streamed=False)
 
-    def _take(self, choice: Json, message: Json) -> str:
-        text = self._text(message.get("content"))
-        self._texts.append(text)
-        self._finish = choice.get("finish_reason") or self._finish
+    def _taken(self, choice: Json, message: Json) -> str:
+        if stated := choice.get("finish_reason"):
+            self._finish = FINISH.get(stated, "stop")
         self._refused = self._refused or bool(message.get("refusal"))
         if logprobs := choice.get("logprobs"):
             self._logprob = (self._logprob or 0.0) + sum(token["logprob"] for token in logprobs.get("content") or ())
-        return text
+        return self._text(message.get("content"))
 
     def _text(self, content: Any) -> str:
         """A content is text, or a list of parts of which some are text (others are reasoning)."""
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if part.get("type") == "text")
         if content is not None and not isinstance(content, str):
-            raise BadResponse(f"the answer's content is {type(content).__name__}, not text", model=self._model)
+            raise BadResponse(f"the answer's content is {type(content).__name__}, not text", model=self._part.model)
         return content or ""
 
     def completion(self) -> Completion:
-        """The whole answer; its latency ends with the last chunk that belongs to it.
+        """The whole answer.
 
         Raises:
             Unavailable: it ended without a finish reason (cut stream).
         """
-        if self._finish is None:
-            raise Unavailable("the stream ended before the answer was complete", model=self._model)
-        return Completion(
-            text="".join(self._texts),
-            model=self._model,
-            finish_reason="blocked" if self._refused else FINISH.get(self._finish, "stop"),
-            usage=self._usage,
-            timing=Timing(self._last_s - self._start_s, self._ttft_s),
-            compute_flop=self._compute_flop(),
-            logprob=self._logprob,
-        )
-
-    def _compute_flop(self) -> float | None:
-        n_tokens = self._usage.total_tokens
-        return None if n_tokens is None or self._flop_per_token is None else n_tokens * self._flop_per_token
+        finish = "blocked" if self._refused and self._finish else self._finish
+        return self._part.completion(finish, self._usage, self._logprob)
 
 
 def usage_of(reported: Json) -> Usage:
