@@ -149,7 +149,10 @@ def break_even(a: Configuration, b: Configuration) -> BreakEven:
         return BreakEven("always", None)
     if saves <= 0 <= dearer_by:
         return BreakEven("never", None)
-    return BreakEven("above" if saves > 0 else "below", dearer_by / saves)
+    rate_rps = dearer_by / saves
+    if math.isinf(rate_rps):  # two costs that differ by less than can be told apart at any rate
+        return BreakEven("never" if saves > 0 else "always", None)
+    return BreakEven("above" if saves > 0 else "below", rate_rps)
 
 
 def winning_rates(a: Configuration, b: Configuration, up_to_rps: float) -> tuple[RateRange, ...]:
@@ -179,7 +182,8 @@ def _steps(machines: Iterable[Machine], up_to_rps: float) -> list[float]:
         n_steps = int(up_to_rps / capacity)
         if n_steps + len(edges) > MOST_STEPS:
             raise ConfigError(
-                f"{up_to_rps:g} requests/s take {n_steps} machines of {capacity:g} requests/s; at most {MOST_STEPS} are compared"
+                f"{up_to_rps:g} requests/s take {n_steps} machines of {capacity:g} requests/s; at most {MOST_STEPS} are "
+                "compared: ask about a lower rate"
             )
         edges.update(capacity * n for n in range(1, n_steps + 1))
     return sorted(edge for edge in edges if edge <= up_to_rps)

@@ -339,6 +339,8 @@ def _api_notes(
             f"{name}: priced with the token counts of {counts.origin}{other}; its answers may be longer, and hidden reasoning is "
             "not in them"
         )
+    if counts.is_own and "outcomes" in counts.evidence:
+        notes.append(f"{name}: priced on its own recorded answers; their prompts should be of the bench's kind")
     if cached_share is None and not counts.frame["cached_tokens"].is_not_null().any():
         notes.append(
             f"{name}: how much of the prompt it would read from its cache is unknown and taken as none, which favours local "

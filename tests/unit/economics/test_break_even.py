@@ -52,6 +52,8 @@ def test_list_prices_of_500_in_and_200_out_break_even_where_arithmetic_says(in_u
         (api(0.0), api(0.0), BreakEven("same", None)),
         (api(0.0004), api(0.0005), BreakEven("always", None)),
         (local(1.0), local(2.0), BreakEven("always", None)),
+        (local(2.0), api(1e-308), BreakEven("never", None)),
+        (api(1e-308), local(2.0), BreakEven("always", None)),
     ],
 )
 def test_every_case_of_sign_has_its_answer(a, b, expected):
