@@ -147,7 +147,7 @@ def show(
     """
     from workbench.evaluation.load import BenchResult
 
-    _report(BenchResult.read(folder), folder, as_json=json, track=False)
+    _report(BenchResult.read(folder), None, as_json=json, track=False)
 
 
 @bench_app.command("import")
@@ -194,6 +194,14 @@ async def _bench(
     try:
         with _progress(name) as tell:
             return await bench_async(model, prompts, config, search=search, out=out, fresh=fresh, on_progress=tell)
+    except asyncio.CancelledError:
+        kept = (
+            "nothing is kept without --out"
+            if out is None
+            else f"what was measured is in {out}: workbench bench show {out}"
+        )
+        stderr.print(f"interrupted; {kept}", highlight=False, markup=False)
+        raise
     finally:
         await model.close()
 
