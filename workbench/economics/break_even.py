@@ -15,6 +15,8 @@ SECONDS_PER_HOUR = 3600.0
 MOST_STEPS = 200_000
 """Machine steps that one comparison looks at: 200,000 machines are no longer this kind of question."""
 
+MOST_RPS = 1e12
+"""Requests a second beyond which there is no break-even: nobody has such a load."""
 ROUNDING = 1e-12
 """Ratio below which two rates are the same one."""
 
@@ -150,7 +152,7 @@ def break_even(a: Configuration, b: Configuration) -> BreakEven:
     if saves <= 0 <= dearer_by:
         return BreakEven("never", None)
     rate_rps = dearer_by / saves
-    if math.isinf(rate_rps):  # two costs that differ by less than can be told apart at any rate
+    if rate_rps > MOST_RPS:  # two costs of a request that differ by rounding alone
         return BreakEven("never" if saves > 0 else "always", None)
     return BreakEven("above" if saves > 0 else "below", rate_rps)
 
