@@ -47,7 +47,8 @@ def refusal(status: int, headers: Mapping[str, str], text: str, *, model: str) -
 def failure(exc: Exception, *, model: str, key: str | None) -> ModelError:
     """The error that an exception means which was raised while connecting, reading or understanding the answer."""
     text = shown(str(exc) or type(exc).__name__, key)
-    if isinstance(exc, ValueError | TypeError | AttributeError | LookupError):
+    is_network = isinstance(exc, OSError)  # a certificate that fails is a ValueError too
+    if not is_network and isinstance(exc, ValueError | TypeError | AttributeError | LookupError):
         return BadResponse(f"the answer does not follow the protocol: {text}", model=model)
     return Unavailable(f"cannot reach the server or lost it: {text}", model=model)
 

@@ -5,10 +5,17 @@ import gc
 import gzip
 import json
 import socket
+import ssl
 import warnings
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from workbench.core import BadResponse, ConfigError, ContextOverflow, RateLimited, Request, Sampling, Unavailable
 from workbench.models import ModelCard
@@ -264,3 +271,26 @@ async def test_a_temperature_that_is_no_number_is_not_sent():
     with pytest.raises(BadResponse, match="cannot be written as JSON"):
         await model.complete(Request.from_prompt("x", sampling=Sampling(temperature=float("nan"))))
     await model.close()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path / "server.pem"))
+    running = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with running:
+        model = load(f"https://localhost:{running.sockets[0].getsockname()[1]}/v1")
+        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await model.complete(ASK)
+        await model.close()
+
+
+def self_signed(path: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start + timedelta(days=36500))
+    signed = builder.sign(key, hashes.SHA256())
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    path.write_bytes(pem + signed.public_bytes(serialization.Encoding.PEM))
+    return path
