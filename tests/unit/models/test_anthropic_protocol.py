@@ -1,7 +1,7 @@
 import pytest
 
 from workbench.core import Request, Sampling, Usage
-from workbench.models.anthropic_protocol import request_body, usage_of
+from workbench.models.anthropic_protocol import Answer, request_body, usage_of
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,36 @@ def test_several_system_messages_become_one():
 def test_a_single_question_without_system_prompt_marks_nothing_for_the_cache():
     body = request_body("m", Request.from_prompt("x"), "5m")
     assert body["messages"] == [{"role": "user", "content": "x"}]
+
+
+VLLM_STREAM = [
+    # as vLLM 0.32 sends it; the cache's counts come with the last usage only
+    {
+        "type": "message_start",
+        "message": {"content": [], "stop_reason": None, "usage": {"input_tokens": 11, "output_tokens": 0}},
+    },
+    {"type": "content_block_start", "content_block": {"type": "text", "text": ""}, "index": 0},
+    {"type": "content_block_delta", "delta": {"type": "text_delta", "text": " "}, "index": 0},
+    {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "2"}, "index": 0},
+    {"type": "content_block_stop", "index": 0},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {
+            "input_tokens": 3,
+            "output_tokens": 3,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 8,
+        },
+    },
+    {"type": "message_stop"},
+]
+
+
+def test_a_later_usage_replaces_an_earlier_one_and_times_end_with_the_last_token():
+    answer = Answer("m", start_s=10.0)
+    texts = [answer.add_event(event, 10.0 + place) for place, event in enumerate(VLLM_STREAM)]
+    completion = answer.completion()
+    assert "".join(texts) == completion.text == " 2"
+    assert completion.usage == Usage(11, 3, cached_tokens=8, cache_write_tokens=0)
+    assert (completion.timing.ttft_s, completion.timing.latency_s) == (2.0, 5.0)
