@@ -215,8 +215,8 @@ def head(document: dict) -> list[str]:
         "- *weights, cache, live*: computed from `config.json`; no constant is fitted.",
         f"- *heap*: what glibc's allocator keeps beyond what lives: {cache:g} x the prompts' cache + {live:g} x prefill activations. Two "
         "constants, chosen by hand on shapes a, b and c. Repetitions of one batch differ by 3 % of the total.",
-        "- *read*: ratio without an untied embedding. A float32 file is mapped, not copied, and of an embedding only the rows of the "
-        "prompts' words are ever read (shape d: 125 MiB predicted, one row read). The plan keeps it: how much is read is up to the prompts.",
+        "- *read*: ratio without an untied embedding. A float32 file is mapped, not copied, and of it only the "
+        "rows of the prompts' words are ever read (shape d: 125 MiB predicted, one row read). The plan keeps it: what is read is up to the prompts.",
         "- *batch*: sequences x prompt tokens + answer tokens allowed.",
         "- *ratio*: predicted over measured; *above*: without the framework on both sides; *no heap*: without the fitted part.",
         "",

@@ -40,7 +40,7 @@ def memory(
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: the card's.")] = None,
     tensor_parallel: Annotated[int, typer.Option(help="Devices that share the model (vllm).")] = 1,
     device_gib: Annotated[
-        float | None, typer.Option(help="Memory of one device: also says what is left for the cache (vllm).")
+        float | None, typer.Option(min=0.0, help="Memory of one device: also says what is left for the cache (vllm).")
     ] = None,
     utilisation: Annotated[float, typer.Option(help="Share of the device that a server may take.")] = 0.9,
     measure: Annotated[
@@ -77,11 +77,16 @@ def memory(
 
 def _find(model: str, lab: Path | None) -> tuple[Path, ModelCard | None]:
     """The checkpoint of a name or path, and the card where there is one."""
+    from workbench.core import ConfigError
     from workbench.models import load_lab
 
     given = Path(model).expanduser()
     if given.exists():
         return given, None
+    if "/" in model or given.suffix == ".json":
+        raise ConfigError(
+            f"no checkpoint folder or config.json at {model}; save the model's config.json here and give its path"
+        )
     card = load_lab(lab).card(model)
     return _checkpoint(model, card), card
 

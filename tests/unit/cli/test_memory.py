@@ -85,6 +85,7 @@ def test_the_table_shows_each_part_with_its_formula():
     ("words", "message"),
     [
         (("bse",), "did you mean 'base'"),
+        (("meta-llama/Llama-3.1-8B",), "save the model's config.json here"),
         (("base", "--dtype", "int3"), "unknown dtype"),
         (("base", "--context", "0"), "max_model_len must be at least 1"),
         (("base", "--engine", "vllm", "--measure"), "--measure runs the transformers engine"),
