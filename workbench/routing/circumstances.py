@@ -49,9 +49,9 @@ class Circumstances:
                 raise ConfigError(f"{len(self.tasks)} requests come with {len(part)} rows of {name}; give one row each")
 
     @classmethod
-    def of(cls, queries: Queries) -> Circumstances:
-        """What the requests themselves say: their tasks, and draws that hang on their texts alone."""
-        return cls(queries.tasks, draws=draws_of(queries.texts))
+    def of(cls, queries: Queries, by_lot: bool = True) -> Circumstances:
+        """What the requests themselves say: their tasks and, where choices are by lot, draws that hang on their texts alone."""
+        return cls(queries.tasks, draws=draws_of(queries.texts) if by_lot else None)
 
     def __getitem__(self, rows: slice) -> Circumstances:
         """Those of a slice of the requests."""

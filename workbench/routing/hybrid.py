@@ -15,6 +15,9 @@ from workbench.routing.predictions import Predictions
 from workbench.routing.queries import BoolArray, FloatArray, IntArray
 from workbench.routing.service_curve import ServiceCurve, expected_s
 
+LARGEST_EXCHANGE = 1e100
+"""Stands in for an infinite λ (a spent budget): beyond any quality, and 0 USD still cost nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hybrid:
@@ -55,27 +58,34 @@ class Hybrid:
 
     def choose(self, predictions: Predictions, eligible: BoolArray, given: Circumstances | None = None) -> IntArray:
         """Column of the chosen model, shape (n,); -1 where no eligible one is within every limit."""
-        within = eligible & self.within(predictions, given)
-        return first_best(self.utility(predictions, given), predictions.cost_usd, within)
+        utility, within, _ = self.weighed(predictions, given)
+        return first_best(utility, predictions.cost_usd, eligible & within)
 
-    def within(self, predictions: Predictions, given: Circumstances | None) -> BoolArray:
-        """Where every limit holds, shape (n, m). Seconds that nobody knows are within no limit on them."""
+    def weighed(
+        self, predictions: Predictions, given: Circumstances | None
+    ) -> tuple[FloatArray, BoolArray, FloatArray]:
+        """What is maximised, where every limit holds, and the expected seconds; each of shape (n, m).
+
+        Seconds that nobody knows are within no limit on them.
+        """
+        seconds = self.expected_s(predictions, given)
+        utility = predictions.quality - self._exchange(given) * predictions.cost_usd
+        if self.per_second:
+            utility = utility - self.per_second * seconds
         within = reaches(predictions.quality, self.floor, self.floors, given)
         if self.slo_s is not None:
-            within = within & (self.expected_s(predictions, given) <= self.slo_s)
+            within = within & (seconds <= self.slo_s)
         if self.cost_limit_usd is not None:
             within = within & (predictions.cost_usd <= self.cost_limit_usd)
         if given is not None and given.left_usd is not None:
             within = within & (predictions.cost_usd <= given.left_usd[:, None])
-        return within
+        return utility, within, seconds
 
-    def utility(self, predictions: Predictions, given: Circumstances | None) -> FloatArray:
-        """What is maximised, shape (n, m)."""
-        exchange = np.full(len(predictions.quality), self.exchange)
-        if given is not None and given.exchange is not None:
-            exchange = np.minimum(given.exchange, np.finfo(np.float64).max / 1e9)
-        utility = predictions.quality - exchange[:, None] * predictions.cost_usd
-        return utility - self.per_second * self.expected_s(predictions, given) if self.per_second else utility
+    def _exchange(self, given: Circumstances | None) -> float | FloatArray:
+        """λ, one or a row each; finite, so that a model without cost keeps its quality."""
+        if given is None or given.exchange is None:
+            return self.exchange
+        return np.minimum(given.exchange, LARGEST_EXCHANGE)[:, None]
 
     def expected_s(self, predictions: Predictions, given: Circumstances | None) -> FloatArray:
         """Seconds that one more request takes at each model, shape (n, m)."""
@@ -84,11 +94,11 @@ class Hybrid:
 
     def because(self, row: Row) -> str:
         """The sum as it was weighed, and the best of the others within the limits."""
-        utility = self.utility(row.predictions, row.given)[0].tolist()
-        within = self.within(row.predictions, row.given)[0].tolist()
+        found = self.weighed(row.predictions, row.given)
+        utility, within, all_seconds = (values[0].tolist() for values in found)
         others = [j for j in row.others if within[j]]
         n_out = len(row.others) - len(others)
-        seconds = self.expected_s(row.predictions, row.given)[0, row.chosen]
+        seconds = all_seconds[row.chosen]
         parts = f"{row.quality[row.chosen]:.2f} predicted, {row.cost_usd[row.chosen]:.3g} USD"
         parts += f", {seconds:.3g} s" if np.isfinite(seconds) else ""
         because = f"{parts}: worth {utility[row.chosen]:.3f}"

@@ -76,7 +76,7 @@ class LatencyAware:
         what = "to the first token" if self.measure == "ttft" else "expected"
         at = "" if self.percentile is None else f" (p{self.percentile:g})"
         because = f"{_shown(seconds[row.chosen])} {what}{at}{_load(row, row.chosen)}"
-        floor = float(row.given.floors(self.floor, dict(self.floors))[0])
+        floor = self.floors.get(row.task or "", self.floor)
         if row.quality[row.chosen] < floor:
             because += f", none reaches the floor {floor:g}"
         if self.target_s is not None and seconds[row.chosen] <= self.target_s:
@@ -136,6 +136,5 @@ def _shown(seconds: float) -> str:
 
 
 def _load(row: Row, column: int) -> str:
-    if row.given.in_flight is None:
-        return ""
-    return f" with {row.given.in_flight[0, column]:.0f} in flight"
+    in_flight = row.batch[1].in_flight
+    return "" if in_flight is None else f" with {in_flight[row.index, column]:.0f} in flight"

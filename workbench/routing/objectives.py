@@ -48,26 +48,41 @@ class Row:
     Args:
         models: names of the columns.
         chosen: column.
-        predictions: of one row.
+        quality: predicted, by column.
+        cost_usd: predicted, by column.
         eligible: which columns could be chosen.
-        given: of one row.
+        batch: predictions and circumstances of the whole batch.
+        index: of the request in it.
     """
 
     models: tuple[str, ...]
     chosen: int
-    predictions: Predictions
+    quality: list[float]
+    cost_usd: list[float]
     eligible: list[bool]
-    given: Circumstances
+    batch: tuple[Predictions, Circumstances]
+    index: int
 
     @property
-    def quality(self) -> list[float]:
-        """Predicted, by column."""
-        return self.predictions.quality[0].tolist()  # type: ignore[no-any-return]
+    def predictions(self) -> Predictions:
+        """Of this request alone."""
+        return self.batch[0][self.index : self.index + 1]
 
     @property
-    def cost_usd(self) -> list[float]:
-        """Predicted, by column."""
-        return self.predictions.cost_usd[0].tolist()  # type: ignore[no-any-return]
+    def given(self) -> Circumstances:
+        """Of this request alone."""
+        return self.batch[1][self.index : self.index + 1]
+
+    @property
+    def task(self) -> str | None:
+        """Kind of task, where known."""
+        return self.batch[1].tasks[self.index]
+
+    @property
+    def exchange(self) -> float | None:
+        """λ that came with the request; None where none did."""
+        exchange = self.batch[1].exchange
+        return None if exchange is None else float(exchange[self.index])
 
     @property
     def others(self) -> list[int]:
@@ -121,14 +136,14 @@ class CostAware:
 
     def because(self, row: Row) -> str:
         """The best predicted rival, λ, and the cost beside it."""
-        given = row.given.exchange
-        exchange = self.exchange if given is None else float(given[0])
-        paced = "" if given is None else ", paced"
+        exchange = self.exchange if row.exchange is None else row.exchange
+        paced = "" if row.exchange is None else ", paced"
         because = f"{row.quality[row.chosen]:.2f} predicted"
-        if row.rival is None:
+        rival = row.rival
+        if rival is None:
             return f"{because}, the only eligible model"
-        rival = f"{row.models[row.rival]} {row.quality[row.rival]:.2f}"
-        return f"{because} vs {rival} at λ={exchange:.4g} score per USD{paced}, {row.times_cost_of(row.rival)}"
+        other = f"{row.models[rival]} {row.quality[rival]:.2f}"
+        return f"{because} vs {other} at λ={exchange:.4g} score per USD{paced}, {row.times_cost_of(rival)}"
 
     def to_json(self) -> dict[str, Any]:
         """λ."""
@@ -160,8 +175,8 @@ class Capability:
 
     def because(self, row: Row) -> str:
         """The floor, and the cost beside the best predicted rival."""
-        quality, floor = row.quality[row.chosen], float(row.given.floors(self.floor, dict(self.floors))[0])
-        task = row.given.tasks[0]
+        task, quality = row.task, row.quality[row.chosen]
+        floor = self.floors.get(task or "", self.floor)
         of_task = f" of task {task}" if task in self.floors else ""
         rival = row.rival
         if quality < floor:

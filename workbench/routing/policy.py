@@ -36,7 +36,7 @@ class Policy:
         self, queries: Queries, eligible: BoolArray | None = None, given: Circumstances | None = None
     ) -> IntArray:
         """Column of the chosen model, shape (n,); -1 where no model will do. Arguments as in `decide`."""
-        given = given or Circumstances.of(queries)
+        given = given or self._unknown(queries)
         return self.objective.choose(self._expected(queries, given), self._mask(queries, eligible), given)
 
     def decide(
@@ -52,13 +52,17 @@ class Policy:
         Raises:
             ConfigError: `eligible` has another shape.
         """
-        mask, given = self._mask(queries, eligible), given or Circumstances.of(queries)
+        mask, given = self._mask(queries, eligible), given or self._unknown(queries)
         predictions = self._expected(queries, given)
         chosen = self.objective.choose(predictions, mask, given).tolist()
-        return [
-            self._explain(Row(self.models, column, predictions[i : i + 1], able, given[i : i + 1]))
-            for i, (column, able) in enumerate(zip(chosen, mask.tolist(), strict=True))
-        ]
+        quality, cost = predictions.quality.tolist(), predictions.cost_usd.tolist()
+        rows = zip(chosen, quality, cost, mask.tolist(), strict=True)
+        batch = predictions, given
+        return [self._explain(Row(self.models, *numbers, batch, i)) for i, numbers in enumerate(rows)]
+
+    def _unknown(self, queries: Queries) -> Circumstances:
+        """What the requests themselves say."""
+        return Circumstances.of(queries, by_lot=getattr(self.objective, "power_of_two", False))
 
     def _expected(self, queries: Queries, given: Circumstances) -> Predictions:
         """Predictions, with what warm prefix caches save taken off the costs and the worth of staying added to quality."""
@@ -89,8 +93,8 @@ class Policy:
                 because = f"none of {', '.join(able)} is within the limits of the {self.objective.kind} objective"
             return Decision(None, because, alternatives=alternatives)
         because = f"{self.models[column]}: {self.objective.because(row)}"
-        strange = row.predictions.unfamiliar
-        if strange is not None and strange[0]:
+        strange = row.batch[0].unfamiliar
+        if strange is not None and strange[row.index]:
             because += "; unlike all recorded prompts, so each model's mean stands in"
         return Decision(self.models[column], because, quality[column], cost[column], alternatives)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class ServiceCurve:
 
     concurrency: tuple[float, ...]
     seconds: tuple[float, ...]
+    _points: tuple[FloatArray, FloatArray] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         levels, seconds = np.array(self.concurrency, float), np.array(self.seconds, float)
@@ -46,10 +47,11 @@ class ServiceCurve:
             )
         if (np.diff(levels) <= 0).any():
             raise ConfigError(f"the concurrencies of a service curve must ascend; found {self.concurrency}")
+        object.__setattr__(self, "_points", (levels, seconds))
 
     def at(self, concurrency: FloatArray) -> FloatArray:
         """Seconds at any concurrency, elementwise."""
-        inside: FloatArray = np.interp(concurrency, self.concurrency, self.seconds)
+        inside: FloatArray = np.interp(concurrency, *self._points)
         beyond = self.seconds[-1] * concurrency / self.concurrency[-1]
         return np.where(concurrency > self.concurrency[-1], beyond, inside)
 
