@@ -143,6 +143,8 @@ async def serve(service_s: float, stall_s: float) -> None:
                 async with turn:
                     into_s = (time.monotonic() - began_s) % 10
                     await asyncio.sleep(service_s + (stall_s - into_s if into_s < stall_s else 0))
+            if writer.is_closing():
+                return
             writer.write(start)
             for frame in framed:
                 writer.write(frame)

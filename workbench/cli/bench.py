@@ -280,5 +280,6 @@ def _exit_code(result: BenchResult) -> int:
 
 def _say_why(result: BenchResult) -> None:
     errors = result.requests["error"].drop_nulls()
-    what = errors.mode()[0] if len(errors) else result.document["stopped_because"] or "no request ended in time"
+    nothing = "none ended in time" if result.requests.height else "none was due; lengthen --duration or raise --rate"
+    what = errors.mode()[0] if len(errors) else result.document["stopped_because"] or nothing
     stderr.print(f"workbench: no request was answered: {what}", highlight=False, markup=False)

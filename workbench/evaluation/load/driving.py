@@ -20,7 +20,7 @@ WATCH_S = 1.0
 FAILURE_PAUSE_S = 0.1
 """A worker of a closed loop waits so long after a failure: a server that is gone would else be asked thousands of times a second."""
 LONGEST_LAG_S = 2.0
-"""Without a limit in flight nothing but this process delays a send; so late, its schedule is lost."""
+"""Only this process delays the start of a request's task (a place in flight is waited for inside it); so late, its schedule is lost."""
 
 
 class Drive:
@@ -61,6 +61,7 @@ class Drive:
         self._sent_at: tuple[list[float], list[int]] = ([], [])
         self._first_at: tuple[list[float], list[float]] = ([], [])
         self._n_measured_open = 0
+        self._late_s = 0.0
         self._all_measured_sent = False
         self._has_answer = False
         self._failure: BaseException | None = None
@@ -103,6 +104,7 @@ class Drive:
             await self._sleep_until(float(intended_s))
             if self._stopped.is_set():
                 return
+            self._late_s = self._elapsed_s() - float(intended_s)
             self._start(number, float(intended_s))
         self._note_all_measured_sent()
 
@@ -206,7 +208,7 @@ class Drive:
                 self._look_for_trouble(self.config.rate_rps)
 
     def _look_for_trouble(self, rate_rps: float) -> None:
-        late_s = self._lag_s()
+        late_s = self._late_s
         if late_s > LONGEST_LAG_S:
             self.stop(
                 f"this machine cannot send {rate_rps:g} requests/s: one left {late_s:.1f} s late; lower the rate or use several machines"
@@ -215,12 +217,6 @@ class Drive:
         because = saturation(*self._sent_at, [at for at, _ in first], [took for _, took in first], rate_rps)
         if because:
             self.stop(because)
-
-    def _lag_s(self) -> float:
-        """How late the last request left for which nothing but this process was to blame."""
-        if self._gate is not None or not self.seen or self.seen[-1].sent_s is None:
-            return 0.0
-        return self.seen[-1].sent_s - self.seen[-1].intended_s
 
     def _note_all_measured_sent(self) -> None:
         self._all_measured_sent = True
