@@ -5,7 +5,8 @@ Three parts, each kept in benchmarks/results/memory_prediction.json when it is d
     family   the five shipped checkpoints, a batch of 32 prompts of the suite
     random   Llamas of 80 to 340 million parameters made on the fly, so that weights and cache and not the libraries decide;
              the constants of the heap were chosen on shapes a, b and c; shapes d and e and their batches are held out
-    vllm     the shipped checkpoints in vLLM's server: tokens that fit its cache beside what it reports
+    vllm     the shipped checkpoints in vLLM's server: tokens that fit its cache beside what it reports. Servers that another
+             benchmark started will do: --log FILE, once for each, reads what they said instead of starting any
 
 What is predicted uses the configuration alone; the interpreter and its libraries are measured in the same process before the model is
 loaded, because they are not the model's. The ratio above that baseline is given too.
@@ -13,6 +14,7 @@ loaded, because they are not the model's. The ratio above that baseline is given
 
 import argparse
 import math
+import re
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -55,7 +57,9 @@ HELD_OUT_BATCHES = ((2, 900, 8), (12, 200, 24), (24, 96, 40), (64, 48, 12))
 def main() -> None:
     options = parse_options()
     parts = {"family": family_rows, "random": random_rows, "vllm": vllm_rows}
-    for name in [options.part] if options.part else parts:
+    if options.log:
+        keep("vllm", (logged_row(Path(log)) for log in options.log))
+    for name in [] if options.log else [options.part] if options.part else parts:
         keep(name, parts[name](options.only))
     write_text(PAGE, page(read_json(RESULTS)))
     print(f"written: {RESULTS}, {PAGE}")
@@ -64,6 +68,9 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=["family", "random", "vllm"], help="one part; the others stay as they were")
+    parser.add_argument(
+        "--log", action="append", help="log of a vLLM server of the reference family, for the part vllm"
+    )
     parser.add_argument("--only", help="one model of the part, e.g. base or d; the other rows stay")
     return parser.parse_args()
 
@@ -159,26 +166,43 @@ def vllm_rows(only: str | None):
         card = ModelCard(
             kind="vllm", model=f"reference:{member.name}", context_window=512, options={"kv_cache_gib": 1.0}
         )
-        plan = predict_memory(family_folder() / member.folder, engine="vllm", max_model_len=512)
         with VLLMServer(member.name, card) as server:
             pids = server.pids()
             with MemoryWatch(pids, every_s=None) as watch:
                 use, report = watch.result(), server.report
-        predicted = plan.kv_capacity_tokens(1.0)
-        yield {
-            "model": member.name,
-            "kv_cache_gib": report.kv_cache_gib,
-            "predicted_tokens": predicted,
-            "reported_tokens": report.kv_cache_tokens,
-            "ratio": None if report.kv_cache_tokens is None else predicted / report.kv_cache_tokens,
-            "predicted_weights_bytes": plan.part("weights"),
-            "reported_weights_gib": report.weights_gib,
-            "processes": len(pids),
-            "server_rss_gib": use.rss_peak_gib,
-            "server_pss_gib": use.pss_peak_gib,
-            "version": report.version,
-        }
-        print(f"{member.name}: {predicted:,} predicted, {report.kv_cache_tokens} reported, {use.pss_peak_gib} GiB")
+        held = {"server_rss_gib": use.rss_peak_gib, "server_pss_gib": use.pss_peak_gib, "processes": len(pids)}
+        yield {**vllm_row(member.name, "float32", report), **held}
+
+
+def logged_row(log: Path) -> dict:
+    """What a server of a family member said when it started."""
+    from workbench.models.vllm_log import read_report
+
+    text = log.read_text(encoding="utf-8", errors="replace")
+    report = read_report(text)
+    folder, dtype = re.search(r"'model_tag': '([^']+)'", text), re.search(r"'dtype': '(\w+)'", text)
+    if folder is None or dtype is None or report.kv_cache_tokens is None:
+        raise SystemExit(f"{log} is not the log of a server that became ready")
+    return vllm_row(Path(folder[1]).name, dtype[1], report)
+
+
+def vllm_row(name: str, dtype: str, report) -> dict:
+    plan = predict_memory(family_folder() / name, engine="vllm", max_model_len=512, dtype=dtype)
+    predicted = plan.kv_capacity_tokens(report.kv_cache_gib)
+    print(f"{name} {dtype}: {predicted:,} tokens predicted, {report.kv_cache_tokens:,} reported")
+    return {
+        "model": name,
+        "dtype": dtype,
+        "kv_cache_gib": report.kv_cache_gib,
+        "predicted_tokens": predicted,
+        "reported_tokens": report.kv_cache_tokens,
+        "ratio": predicted / report.kv_cache_tokens,
+        "predicted_weights_bytes": plan.part("weights"),
+        "reported_weights_gib": report.weights_gib,
+        "server_rss_gib": None,
+        "server_pss_gib": None,
+        "version": report.version,
+    }
 
 
 def keep(part: str, rows) -> None:
@@ -191,7 +215,7 @@ def keep(part: str, rows) -> None:
 
 
 def key(row: dict) -> tuple:
-    return row["model"], row.get("n_sequences"), row.get("answer_tokens_allowed")
+    return row["model"], row.get("dtype"), row.get("n_sequences"), row.get("answer_tokens_allowed")
 
 
 def page(document: dict) -> str:
@@ -214,9 +238,10 @@ def head(document: dict) -> list[str]:
         "- *framework*: interpreter and libraries after a toy model has answered; measured, the same in both columns.",
         "- *weights, cache, live*: computed from `config.json`; no constant is fitted.",
         f"- *heap*: what glibc's allocator keeps beyond what lives: {cache:g} x the prompts' cache + {live:g} x prefill activations. Two "
-        "constants, chosen by hand on shapes a, b and c. Repetitions of one batch differ by 3 % of the total.",
-        "- *read*: ratio without an untied embedding. A float32 file is mapped, not copied, and of it only the "
-        "rows of the prompts' words are ever read (shape d: 125 MiB predicted, one row read). The plan keeps it: what is read is up to the prompts.",
+        "constants, chosen by hand on 18 batches of shapes a, b and c (in the table once `--part random --only a` has run). Repetitions "
+        "of one batch differ by 3 % of the total.",
+        "- *read*: ratio without an untied embedding. A float32 file is mapped, not copied, and of it only the rows of the prompts' "
+        "words are ever read (shape d: 125 MiB predicted, one row read). The plan keeps it: what is read is up to the prompts.",
         "- *batch*: sequences x prompt tokens + answer tokens allowed.",
         "- *ratio*: predicted over measured; *above*: without the framework on both sides; *no heap*: without the fitted part.",
         "",
@@ -290,33 +315,33 @@ def table(rows: list[dict]) -> list[str]:
 
 def vllm_table(document: dict) -> list[str]:
     lines = ["## vLLM's cache", ""]
-    rows = document.get("vllm", [])
+    rows = sorted(document.get("vllm", []), key=lambda row: (row["predicted_weights_bytes"], row["model"]))
     if not rows:
         return [*lines, "Not measured yet."]
     titles = [
         "model",
+        "type",
         "cache GiB",
-        "predicted tokens",
-        "reported tokens",
+        "tokens predicted",
+        "tokens reported",
         "ratio",
-        "weights MiB (predicted)",
+        "weights MiB",
         "server PSS GiB",
-        "sum of RSS GiB",
     ]
-    lines += ["| " + " | ".join(titles) + " |", "|---" + "|---:" * (len(titles) - 1) + "|"]
+    lines += ["| " + " | ".join(titles) + " |", "|---" * 2 + "|---:" * (len(titles) - 2) + "|"]
     for row in rows:
-        reported = row["reported_tokens"]
-        ratio = "–" if row["ratio"] is None else f"{row['ratio']:.4f}"
+        held = "–" if row["server_pss_gib"] is None else f"{row['server_pss_gib']:.2f}"
+        tokens = [f"{row['predicted_tokens']:,}", f"{row['reported_tokens']:,}", f"{row['ratio']:.4f}"]
         cells = [
             row["model"],
+            row["dtype"],
             f"{row['kv_cache_gib']}",
-            f"{row['predicted_tokens']:,}",
-            f"{reported:,}" if reported else "–",
-            ratio,
+            *tokens,
+            mib(row["predicted_weights_bytes"]),
+            held,
         ]
-        cells += [mib(row["predicted_weights_bytes"]), f"{row['server_pss_gib']:.2f}", f"{row['server_rss_gib']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
-    told = "vLLM's CPU build does not report its weights. The server's memory is information: nothing but the cache is predicted for it."
+    told = "vLLM's CPU build does not report its weights: predictions only. Of its processes nothing but the cache is predicted."
     return [*lines, "", told]
 
 
