@@ -252,6 +252,7 @@ class Attempts:
             return await first if second is None else await self._race(run, attempt, first, second)
         finally:
             await cancelled(first, alarm)
+            self._abandoned(attempt)  # where it was cancelled before it began
 
     def _second(self, run: _Run, attempt: _Attempt) -> _Attempt | None:
         """The model that is asked beside a slow one; None when nobody may be."""
