@@ -149,7 +149,7 @@ async def test_a_caller_in_a_hurry_does_not_open_a_circuit(lab):
     ("error", "counts"),
     [
         (BadResponse("wrong key", model="a", status=401), True),
-        (BadResponse("not JSON", model="a"), True),
+        (BadResponse("its chat template refuses the messages", model="a"), False),
         (BadResponse("temperature is no number", model="a", status=400), False),
         (RateLimited("slow down", model="a"), True),
     ],

@@ -22,8 +22,11 @@ from workbench.stack.steps.worst_cost import most_usd
 
 FULL_SHARE = 0.9
 """A timeout counts against a model that had this share of the time which the configuration gives an attempt."""
-REFUSALS = frozenset({401, 403, 404, None})
-"""Statuses of a BadResponse that every other request would get as well: a wrong key or name, a broken protocol."""
+REFUSALS = frozenset({401, 403, 404})
+"""Statuses of a BadResponse that every other request would get as well: a wrong key or name.
+
+One without a status may be the request's own doing (a chat template that refuses its roles), and no caller may close a model to others.
+"""
 
 
 @dataclass(frozen=True, slots=True)
