@@ -77,7 +77,7 @@ class CallPeaks:
     """The most that was used during each of several calls, which may overlap.
 
     There is one peak for all. Whoever begins a call sets it back; those whose calls are under way take note of it first, so nobody's peak
-    is lost. Calls that overlap see each other's memory. A call costs two or three readings, some 0.1 ms.
+    is lost. Calls that overlap see each other's memory. A call costs a few readings, 0.15 ms.
 
     Args:
         source: of the peak; one CallPeaks a source.
