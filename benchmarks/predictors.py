@@ -24,7 +24,7 @@ import numpy as np
 from simulated_matrices import FAMILIES, simulated
 
 from workbench.core.environment import environment
-from workbench.core.files import write_json, write_text
+from workbench.core.files import read_json, write_json, write_text
 from workbench.embedding import CachedEmbedder, Embedder, load_embedder
 from workbench.evaluation import Outcomes
 from workbench.evaluation.importers import import_from
@@ -77,7 +77,11 @@ class Case:
 
 def main() -> int:
     options = _options()
-    results = {}
+    results = (
+        dict(read_json(RESULT, "results")["matrices"])
+        if options.only and RESULT.exists() and not options.design
+        else {}
+    )
     for case in _cases(options):
         if options.only and not any(part in case.name for part in options.only.split(",")):
             continue
@@ -103,7 +107,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--only", default="")
+    parser.add_argument(
+        "--only", default="", help="parts of names, by commas; results of the others are kept as they are on disk"
+    )
     parser.add_argument("--kinds", default="")
     parser.add_argument("--design", action="store_true")
     return parser.parse_args()
@@ -175,7 +181,8 @@ def without_labels(matrix: OutcomeMatrix) -> OutcomeMatrix:
 
 def analysed(case: Case, kinds: list[str] | None) -> dict[str, Any]:
     """AIQ of every predictor on rows that it did not see, intervals by resampling groups, and the default beside each other one."""
-    wanted = kinds or [k for k in KINDS if not (k in SLOW and len(case.matrix) * len(case.matrix.models) > 12_000)]
+    large = len(case.matrix) * len(case.matrix.models) > 12_000
+    wanted = kinds or [k for k in KINDS if not (k in SLOW and large)]
     names = [k for k in wanted if case.labels or k not in READS_LABELS]
     rows, quality, cost, seconds = held_out(case, names)
     matrix = case.matrix.take(rows)
@@ -218,7 +225,7 @@ def analysed(case: Case, kinds: list[str] | None) -> dict[str, Any]:
 def held_out(
     case: Case, names: list[str]
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray], dict[str, float]]:
-    """Rows, and what each predictor says of them when it did not see them: five folds of recorded rows, the second half of simulated ones."""
+    """Rows, and what each predictor says of them when it did not see them: five folds of recorded rows, half of simulated ones."""
     matrix, folds = case.matrix, folds_of(case.matrix.queries)
     turns = list(np.unique(folds)) if case.source == "recorded" else [-1]
     halves = np.arange(len(matrix)) % 2

@@ -47,6 +47,9 @@ def sweep(
         ),
     ] = "no-worse",
     spend: Annotated[float | None, typer.Option(help="Most USD for 1,000 requests.")] = None,
+    calibrate: Annotated[
+        str, typer.Option(help="auto (isotonic where a floor is swept), none, isotonic or platt.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the split and the resampling.")] = 0,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log the sweep to MLflow.")] = True,
     save_policy: Annotated[Path | None, typer.Option(help="Folder for the recommended policy.")] = None,
@@ -70,6 +73,7 @@ def sweep(
         margin=margin,
         rule=rule,
         spend_usd_per_1k=spend,
+        calibration=calibrate,
         costs=_costs(cost or []),
         progress=lambda line: stderr.print(line, style="dim"),
     )
@@ -176,6 +180,9 @@ def _print_notes(document: dict[str, Any]) -> None:
             print(f"{name}: {line['note']}.")
     for name in ("utility", "aiq", "apgr"):
         print(f"{name} = {document['formulas'][name]}")
+    errors = ", ".join(f"{name} {c['ece']:.3f}" for name, c in document["reliability"].items())
+    chance = max(c["ece_by_chance"] for c in document["reliability"].values())
+    print(f"Calibration error of predicted scores: {errors} (perfect ones would show up to {chance:.3f} by chance).")
     print(f"Rule: {document['selection_rule']}.")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from workbench.evaluation.statistics import mean_score, resampled_weights
+from workbench.routing.calibration import reliability
 from workbench.tuning.baselines import (
     Baseline,
     cheapest_single,
@@ -26,6 +27,7 @@ from workbench.tuning.sweeps import SweepState
 TRIVIAL = {"prompt-length": "prompt length", "task-mean": "task label"}
 """Predictors that stand among the baselines: kind → name of the line."""
 BAND_DRAWS = 400
+RELIABILITY_DRAWS = 200
 BAND_POINTS = 120
 
 
@@ -66,6 +68,8 @@ def _document(state: SweepState) -> dict[str, Any]:
         "spend_usd_per_1k": state.config.spend_usd_per_1k,
         "selection_rule": rule_text(state.config.rule, state.config.spend_usd),
         "power": _power_json(state),
+        "calibration": state.config.calibration_method,
+        "reliability": _reliability_json(state),
         "n_compared": len(state.picks),
         "cost_source": matrix.cost_source,
         "prices": dict(matrix.prices) if matrix.cost_source == "measured" else {},
@@ -76,6 +80,23 @@ def _document(state: SweepState) -> dict[str, Any]:
         "n_bootstrap": state.config.n_bootstrap,
         "formulas": FORMULAS,
     }
+
+
+def _reliability_json(state: SweepState) -> dict[str, Any]:
+    """How far the chosen predictor's scores come true on the report split, model by model."""
+    replay, found = state.report[state.chosen.name], {}
+    for column, name in enumerate(replay.matrix.models):
+        rng = np.random.default_rng([state.config.seed, 3, column])
+        predicted, realised = replay.predictions.quality[:, column], replay.matrix.score[:, column]
+        curve = reliability(predicted, realised, replay.matrix.groups, rng, draws=RELIABILITY_DRAWS)
+        bins = zip(curve.predicted.tolist(), curve.realised.tolist(), curve.count.tolist(), strict=True)
+        found[name] = {
+            "ece": curve.ece,
+            "ece_ci": list(curve.ece_ci),
+            "ece_by_chance": curve.ece_by_chance,
+            "bins": [list(part) for part in bins],
+        }
+    return found
 
 
 def _power_json(state: SweepState) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from workbench.core.naming import did_you_mean
 from workbench.embedding import CachedEmbedder, Embedder, load_embedder
 from workbench.evaluation import Outcomes
 from workbench.routing import FixedPolicy, Policy, make_predictor, predictor_kinds
+from workbench.routing.calibration import METHODS
 from workbench.routing.predictors import EMBEDDING_KINDS
 from workbench.tuning.baselines import best_single
 from workbench.tuning.evidence import DEFAULT_MARGIN, RULES, Comparison, SweepVerdict, compare, judge
@@ -30,6 +31,7 @@ from workbench.tuning.selection import (
 from workbench.tuning.split import Split, three_way_split
 
 Progress = Callable[[str], None]
+CALIBRATIONS = ("auto", "none", *METHODS)
 IntArray = npt.NDArray[np.intp]
 
 
@@ -48,6 +50,8 @@ class SweepConfig:
             the best single model; None is 0.01 for "no-worse" and no limit for "trade-off".
         rule: "no-worse" (better at no higher cost, or cheaper and no worse) or "trade-off" (above every mix of single models at its own
             cost, whatever that is).
+        calibration: "isotonic" or "platt" (fitted on the choose split), "none", or "auto": isotonic where a floor is swept, since a floor
+            is a chance, and none where models are weighed against each other, since it changes differences.
         spend_usd_per_1k: most mean USD for 1,000 requests; None sets no limit. A limit is judged as a trade-off is.
     """
 
@@ -59,6 +63,14 @@ class SweepConfig:
     margin: float | None = None
     rule: str = "no-worse"
     spend_usd_per_1k: float | None = None
+    calibration: str = "auto"
+
+    @property
+    def calibration_method(self) -> str | None:
+        """What predictions are calibrated with; None leaves them."""
+        if self.calibration == "auto":
+            return "isotonic" if self.objective == "capability" else None
+        return None if self.calibration == "none" else self.calibration
 
     @property
     def spend_usd(self) -> float | None:
@@ -80,6 +92,10 @@ class SweepConfig:
         if self.n_bootstrap < 100:
             raise ConfigError(
                 f"{self.n_bootstrap} resamples cannot give a 95 % interval; use at least 100, better 2000"
+            )
+        if self.calibration not in CALIBRATIONS:
+            raise ConfigError(
+                f"unknown calibration {self.calibration!r}: {did_you_mean(self.calibration, CALIBRATIONS)}"
             )
         if self.rule not in RULES:
             raise ConfigError(f"unknown rule {self.rule!r}: {did_you_mean(self.rule, RULES)}")
@@ -128,6 +144,7 @@ def sweep(
     margin: float | None = None,
     rule: str = "no-worse",
     spend_usd_per_1k: float | None = None,
+    calibration: str = "auto",
     costs: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> SweepResult:
@@ -135,14 +152,16 @@ def sweep(
 
     Args:
         outcomes: recorded or imported.
-        objective, predictors, embedder, seed, n_bootstrap, margin, rule, spend_usd_per_1k: see `SweepConfig`.
+        objective, predictors, embedder, seed, n_bootstrap, margin, rule, spend_usd_per_1k, calibration: see `SweepConfig`.
         costs: nominal USD an answer by model, instead of measured cost.
         progress: called with a line at the beginning of each stage.
 
     Raises:
         ConfigError: fewer than two models, too few prompts, missing or impossible costs, unknown names.
     """
-    config = SweepConfig(objective, tuple(predictors), embedder, seed, n_bootstrap, margin, rule, spend_usd_per_1k)
+    config = SweepConfig(
+        objective, tuple(predictors), embedder, seed, n_bootstrap, margin, rule, spend_usd_per_1k, calibration
+    )
     return sweep_matrix(OutcomeMatrix.from_outcomes(outcomes, costs), config, progress)
 
 
@@ -208,6 +227,8 @@ def _replays(
     for kind in kinds:
         progress(f"fitting {kind} on {len(tune)} prompts")
         predictor = make_predictor(kind, embedder).fit(tune.queries, tune.score, tune.cost_usd, tune.latency_s)
+        if config.calibration_method is not None:
+            predictor.calibrate(config.calibration_method, choose.queries, choose.score)
         yield kind, (Replay(choose, predictor, objective), Replay(report, predictor, objective))
 
 

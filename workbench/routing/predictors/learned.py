@@ -10,6 +10,7 @@ import numpy as np
 from workbench.core import ConfigError
 from workbench.core.naming import did_you_mean
 from workbench.core.registry import Registry
+from workbench.routing.calibration import Calibration
 from workbench.routing.predictions import Predictions
 from workbench.routing.predictors.means import TaskMeans
 from workbench.routing.predictors.predictor import QualityEstimator, State, TextEmbedder, completed
@@ -84,11 +85,13 @@ class LearnedPredictor:
         estimator: what estimates quality.
         cost: means of USD an answer, shape (tasks + 1, m); None before fitting.
         latency: means of seconds, NaN for a model without measured latency; None before fitting.
+        calibration: what predicted quality is put through before anybody sees it; None leaves it as it is.
     """
 
     estimator: QualityEstimator
     cost: TaskMeans | None = None
     latency: TaskMeans | None = None
+    calibration: Calibration | None = None
 
     @property
     def kind(self) -> str:
@@ -114,11 +117,23 @@ class LearnedPredictor:
         self.latency = TaskMeans.fit(queries, latency, pooled=False)
         return self
 
+    def calibrate(self, method: str, queries: Queries, quality: FloatArray) -> Self:
+        """Fit a calibration on requests that the predictor did not see, with their scores (n, m); returns itself.
+
+        Raises:
+            ConfigError: unknown method, or too few requests.
+        """
+        self.calibration = None
+        self.calibration = Calibration.fit(method, self.predict(queries).quality, completed(quality))
+        return self
+
     def predict(self, queries: Queries) -> Predictions:
         """Expectations, arrays of shape (n, m)."""
         if self.cost is None or self.latency is None:
             raise ConfigError(f"predictor {self.kind!r} was never fitted; call fit first")
         quality, unfamiliar = assessed(self.estimator, queries)
+        if self.calibration is not None:
+            quality = self.calibration.applied(quality)
         return Predictions(quality, self.cost.look_up(queries), self.latency.look_up(queries), unfamiliar)
 
     def to_state(self) -> State:
@@ -127,6 +142,9 @@ class LearnedPredictor:
             raise ConfigError(f"predictor {self.kind!r} was never fitted; there is nothing to save")
         parts = {"quality": self.estimator.to_state(), "cost": self.cost.to_state(), "latency": self.latency.to_state()}
         settings: dict[str, Any] = {"kind": self.kind, **{name: part.settings for name, part in parts.items()}}
+        if self.calibration is not None:
+            parts["calibration"] = State(arrays=self.calibration.to_arrays())
+            settings["calibration"] = self.calibration.method
         return State(settings, {n: a for name, part in parts.items() for n, a in part.within(name).items()})
 
     @classmethod
@@ -141,10 +159,14 @@ class LearnedPredictor:
             raise ConfigError(f"unknown predictor {kind!r}: {did_you_mean(kind, ESTIMATORS.names())}")
         quality = state.part("quality", state.settings["quality"])
         _same_embedder(kind, quality.settings.get("embedder"), embedder)
+        calibration = None
+        if (method := state.settings.get("calibration")) is not None:
+            calibration = Calibration.from_arrays(method, state.part("calibration", {}).arrays)
         return cls(
             ESTIMATORS.load(kind).from_state(quality, embedder),
             TaskMeans.from_state(state.part("cost", state.settings["cost"])),
             TaskMeans.from_state(state.part("latency", state.settings["latency"])),
+            calibration,
         )
 
 

@@ -30,6 +30,10 @@ from workbench.routing.queries import BoolArray, FloatArray, IntArray, Queries
 LEAST_WEIGHT = 0.02
 """Members below it are dropped: they would change a prediction by less than its noise."""
 
+PARTS = 8
+"""The held-out rows are divided into so many parts to see whether a blend that chooses better does so by more than a standard error."""
+LEAST_ROWS_A_PART = 10
+
 Linear = ConstantQuality | PromptLengthQuality | TaskMeanQuality | RidgeQuality | LocalQuality
 
 
@@ -145,10 +149,10 @@ def blended(weights: dict[str, float], estimates: dict[str, FloatArray]) -> Floa
 def best_choosing(
     mix: dict[str, float], estimates: dict[str, FloatArray], quality: FloatArray, cost: FloatArray | None
 ) -> dict[str, float]:
-    """Of the mix, each member alone and each half-way blend, the one whose choices on held-out rows are worth most.
+    """Of the mix, each member alone and each half-way blend, the one whose choices on held-out rows are worth most, if by more than noise.
 
     The mix has the least squared error over all models, but a choice hangs on the best few; on the reference family the mix alone
-    recovers less than its member `task-mean`. Ties stay with the mix.
+    recovers less than its member `task-mean`. A gain within one standard error is none.
 
     Args:
         mix: weights of the least squared error.
@@ -158,12 +162,24 @@ def best_choosing(
     if cost is None:
         return mix
     candidates = [mix]
-    for kind in estimates:
+    for kind in (
+        k for k in estimates if k != ConstantQuality.kind
+    ):  # blending with a constant changes the scale, not the order
         half = {k: 0.5 * w for k, w in mix.items()}
         half[kind] = half.get(kind, 0.0) + 0.5
         candidates += [half, {kind: 1.0}]
-    worth = [choice_area(blended(weights, estimates), quality, cost) for weights in candidates]
-    return candidates[int(np.argmax(worth))]
+    worth = np.array([_worth_in_parts(blended(weights, estimates), quality, cost) for weights in candidates])
+    gain = worth - worth[0]
+    error = gain.std(axis=1, ddof=1) / np.sqrt(PARTS)
+    best = int(gain.mean(axis=1).argmax())
+    return candidates[best] if gain[best].mean() > error[best] else mix
+
+
+def _worth_in_parts(estimate: FloatArray, quality: FloatArray, cost: FloatArray) -> list[float]:
+    """The worth on each of `PARTS` interleaved parts of the rows; the whole in every place when there are too few rows."""
+    if len(quality) < LEAST_ROWS_A_PART * PARTS:
+        return [choice_area(estimate, quality, cost)] * PARTS
+    return [choice_area(estimate[k::PARTS], quality[k::PARTS], cost[k::PARTS]) for k in range(PARTS)]
 
 
 def _folded(members: list[Linear], weights: dict[str, dict[str, float]], queries: Queries, mean: FloatArray) -> Terms:
