@@ -1,6 +1,7 @@
 """The chain at run time: what an outage costs, who gets how much of the deadline, what a hedge wastes."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -276,3 +277,41 @@ def test_a_chain_that_cannot_keep_its_promise_is_refused(lab, answer, choose, me
 
 async def test_a_stack_file_without_a_chain_still_loads_and_watches_circuits(lab):
     assert config(lab, {}).answer.chain.breaker is not None
+
+
+# all together
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_fails_every_request_is_answered_in_time_and_nothing_stays_open(lab, seed):
+    """Two models that fail at random behind hedges and circuits, a healthy last resort, requests at once and some cancelled."""
+    rng = random.Random(seed)
+    lab.latency_s.update(base=1.0, far=1.5, tiny=0.5)
+    hedge = {"percentile": 80, "min_calls": 5, "most_share": 0.5}
+    stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(attempt_timeout_s=4, reserve_s=3, hedge=hedge))
+    for name in ("base", "far"):
+        kinds = ("server_error", "timeout", "rate_limited", "cut_stream")
+        faults = [
+            Fault(kind=kind, probability=0.15, seed=rng.randrange(99), after_s=rng.choice([0.0, 2.0, 500.0]))
+            for kind in kinds
+        ]
+        broken(lab, stack, name, *faults)
+    leavers = []
+    for turn in range(8):
+        requests = [asyncio.ensure_future(stack.run(ask(f"{turn} {n}"))) for n in range(6)]
+        leaver = asyncio.ensure_future(stack.run(ask(f"{turn} leaves")))
+        leavers.append(leaver)
+        start_s = lab.clock.monotonic_s()
+        for response in await asyncio.gather(*requests):
+            assert response.text
+            assert response.latency_s <= 30
+        leaver.cancel()
+        await asyncio.gather(leaver, return_exceptions=True)
+        assert lab.clock.monotonic_s() - start_s < 600
+        lab.clock.advance(rng.uniform(0, 40))
+    await stack.close()
+    await asyncio.sleep(0)
+    assert stack.live.in_flight(["base", "far", "tiny"]) == [0, 0, 0]
+    answered = stack.metrics.requests
+    assert sum(n for (outcome, _), n in answered.items() if outcome == "answered") >= 48
+    assert sum(answered.values()) == 56
