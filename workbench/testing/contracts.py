@@ -75,6 +75,31 @@ class SweepDocument(Document):
     because: str
 
 
+class CascadeChosenLine(ChosenLine):
+    """The cascade at its chosen threshold, on the report split."""
+
+    threshold: Annotated[float | None, Field(description="least confidence that is accepted; null for agreement")]  # type: ignore[assignment]
+    latency_s: Annotated[float | None, Field(description="serial, judges included; null where not measured")]
+    stops_at: Annotated[dict[str, float], Field(description="model → share of requests that stop there")]
+
+
+class CascadeDocument(Document):
+    """`workbench cascade --json`."""
+
+    run_id: str | None
+    n_prompts: int
+    n_models: int
+    split: SplitSizes
+    order: list[str]
+    accept: Literal["logprob", "agreement", "judge"]
+    baselines: dict[str, BaselineLine]
+    policies: dict[str, PolicyLine]
+    chosen: CascadeChosenLine
+    pattern: Annotated[dict[str, Any], Field(description="the `answer.pattern` of a stack that does the same")]
+    verdict: Literal["cascade", "do_not_cascade"]
+    because: str
+
+
 class VerifyCheck(Document):
     """One claim of the evidence beside the live figure."""
 
@@ -160,6 +185,7 @@ class BreakEvenDocument(Document):
 
 CONTRACTS: dict[str, type[Document]] = {
     "sweep": SweepDocument,
+    "cascade": CascadeDocument,
     "verify": VerifyDocument,
     "bench": BenchDocument,
     "break-even": BreakEvenDocument,

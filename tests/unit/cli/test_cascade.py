@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from workbench.cli.main import main
 from workbench.evaluation import Manifest, Outcomes
+from workbench.testing.contracts import CONTRACTS
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def test_one_json_document_with_the_verdict(folder, run):
     assert document["chosen"]["score"] == 1.0
     assert document["chosen"]["cost_usd_per_1k"] < 7000
     assert document["pattern"]["models"] == ["tiny", "base"]
+    CONTRACTS["cascade"].model_validate(document)
 
 
 def test_the_table_shows_what_it_costs_and_how_long_it_takes(folder, run):
