@@ -22,7 +22,8 @@ class Circumstances:
     Args:
         tasks: kind of task where the caller knows it.
         in_flight: calls on their way at each model, shape (n, m).
-        recent_s: moving average of each model's recent latency in seconds, shape (n, m); NaN where nothing was answered yet.
+        recent_s: moving average of each model's recent seconds (of what the objective looks at: whole answers or first tokens), shape
+            (n, m); NaN where nothing was answered yet.
         discount_usd: what each model's warm prefix cache saves on this request, shape (n, m), 0 or more.
         bonus: predicted score that a session's staying with a model is worth, shape (n, m).
         exchange: λ at this moment, score per USD, shape (n,); stands in for the objective's own.

@@ -66,9 +66,11 @@ class LatencyAware:
         return np.where(in_time.any(axis=1), cheapest, fastest)
 
     def expected_s(self, predictions: Predictions, given: Circumstances | None) -> FloatArray:
-        """Seconds that one more request takes at each model, shape (n, m)."""
+        """Seconds that one more request takes at each model, shape (n, m). Predictions know whole answers only."""
         in_flight, recent_s = (None, None) if given is None else (given.in_flight, given.recent_s)
-        return expected_s(self.curves, predictions.latency_s, in_flight, recent_s)
+        whole = self.measure == "latency"
+        predicted_s = predictions.latency_s if whole else np.full(predictions.latency_s.shape, np.nan)
+        return expected_s(self.curves, predicted_s, in_flight, recent_s)
 
     def because(self, row: Row) -> str:
         """The expected seconds with the calls in flight, beside the target or the next best."""

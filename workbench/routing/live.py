@@ -21,6 +21,8 @@ REMEMBERED = 512
 """Latencies kept a model: a 99th percentile still has five observations above it."""
 WEIGHT = 0.1
 """Weight of the newest latency in the moving average: half of it is the last seven calls."""
+STALE_S = 60.0
+"""Seconds after which an average is no longer recent. A model that was slow once and is not asked since would else stay slow for ever."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class ModelLive:
         in_flight: calls begun and not ended.
         latency_s: exponentially weighted mean of recent answers' seconds; None before the first.
         ttft_s: the same of the first text of streams.
+        answered_s: monotonic seconds of the last answer; None before the first.
         latencies_s: of recent answers, newest last; infinite for calls that were given up for being slow.
         breaker: None when circuits are not watched.
     """
@@ -39,10 +42,12 @@ class ModelLive:
     in_flight: int = 0
     latency_s: float | None = None
     ttft_s: float | None = None
+    answered_s: float | None = None
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
-    def answered(self, latency_s: float, ttft_s: float | None) -> None:
+    def answered(self, now_s: float, latency_s: float, ttft_s: float | None) -> None:
         """Remember one answer's times."""
+        self.answered_s = now_s
         self.latencies_s.append(latency_s)
         self.latency_s = _moved(self.latency_s, latency_s)
         if ttft_s is not None:
@@ -124,7 +129,7 @@ class LiveState:
     def answered(self, call: Call, latency_s: float, ttft_s: float | None = None) -> None:
         """The call was answered, in so many seconds."""
         live = self._ended(call)
-        live.answered(latency_s, ttft_s)
+        live.answered(self._clock.monotonic_s(), latency_s, ttft_s)
         if live.breaker is not None and call.permit is not None:
             live.breaker.succeeded(call.permit)
 
@@ -159,6 +164,19 @@ class LiveState:
             return None
         found = float(np.percentile(latencies, percentile, method="higher"))
         return found if math.isfinite(found) else None
+
+    def recent_s(self, models: Sequence[str], is_ttft: bool = False) -> list[float]:
+        """Moving average of each model's seconds; NaN where nothing was answered, or not for a while.
+
+        An average of first tokens is kept however old it is: nothing else is known about them.
+        """
+        now_s = self._clock.monotonic_s()
+        found = []
+        for live in (self.models[name] for name in models):
+            seconds = live.ttft_s if is_ttft else live.latency_s
+            is_stale = not is_ttft and live.answered_s is not None and now_s - live.answered_s > STALE_S
+            found.append(math.nan if seconds is None or is_stale else seconds)
+        return found
 
     def in_flight(self, models: Sequence[str]) -> list[int]:
         """Calls begun and not ended, in the order of `models`."""

@@ -2,6 +2,8 @@ import math
 import random
 import statistics
 
+import pytest
+
 from workbench.routing.breaker import BreakerConfig
 from workbench.routing.hedging import HedgeConfig, Hedger
 from workbench.routing.live import LiveState
@@ -29,6 +31,16 @@ def test_the_moving_average_begins_with_the_first_answer_and_follows():
     assert live.models["a"].latency_s == 1.0
     answered(live, "a", 2.0)
     assert live.models["a"].latency_s == 1.1
+
+
+def test_an_old_average_is_not_recent_so_that_a_slow_moment_is_forgiven():
+    clock = FakeClock()
+    live = LiveState(["a", "b"], clock)
+    live.answered(live.begin("a"), 30.0, 5.0)
+    assert live.recent_s(["a", "b"]) == [30.0, pytest.approx(math.nan, nan_ok=True)]
+    clock.advance(61)
+    assert math.isnan(live.recent_s(["a"])[0])
+    assert live.recent_s(["a"], is_ttft=True) == [5.0]
 
 
 def test_a_percentile_is_unknown_before_there_are_enough_answers():

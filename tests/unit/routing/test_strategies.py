@@ -120,6 +120,11 @@ def test_without_a_curve_the_recent_average_counts_and_without_that_the_predicti
     assert choose(LatencyAware(), p, recent_s=[3.0, math.nan]) == [1]
 
 
+def test_first_tokens_are_not_guessed_from_whole_answers():
+    p = predictions([0.9, 0.9], [1, 1], [1.0, 2.0])
+    assert choose(LatencyAware(measure="ttft"), p, recent_s=[math.nan, 0.5]) == [1]
+
+
 def test_a_model_of_unknown_latency_is_the_last_choice():
     assert choose(LatencyAware(), predictions([0.9, 0.1], [1, 1], [math.nan, 50.0])) == [1]
 

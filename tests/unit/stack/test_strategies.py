@@ -100,3 +100,14 @@ async def test_explored_requests_are_logged_with_their_propensity_and_not_kept(l
     assert (await live.run(check)).decision.propensity is None
     assert {record["propensity"] for record in lab.records()} == {0.75, 0.25, None}
     assert {record["chosen"] for record in lab.records()} == {"base", "tiny"}
+
+
+async def test_recent_first_tokens_decide_where_first_tokens_are_wanted(lab, routed):
+    stack = routed({"kind": "latency-aware", "measure": "ttft"})
+    for name, ttft_s in (("base", 2.0), ("tiny", 0.1)):
+        stack.live.answered(stack.live.begin(name), 1.0 if name == "base" else 9.0, ttft_s)
+    assert (await decided(stack)).model == "tiny"
+    whole = routed({"kind": "latency-aware"})
+    for name, latency_s in (("base", 1.0), ("tiny", 9.0)):
+        whole.live.answered(whole.live.begin(name), latency_s)
+    assert (await decided(whole)).model == "base"

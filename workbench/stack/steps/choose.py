@@ -14,7 +14,16 @@ from workbench.core.hashing import sha256_file, sha256_json
 from workbench.core.naming import did_you_mean
 from workbench.core.price import TokenPrice
 from workbench.economics import HardwareProfile, token_cost_usd
-from workbench.routing import BudgetPacer, Circumstances, Decision, FixedPolicy, LiveState, Policy, Queries
+from workbench.routing import (
+    BudgetPacer,
+    Circumstances,
+    Decision,
+    FixedPolicy,
+    LatencyAware,
+    LiveState,
+    Policy,
+    Queries,
+)
 from workbench.routing.circumstances import draws_of
 from workbench.routing.exploration import explored
 from workbench.routing.objective_json import CostAwareConfig, HybridConfig
@@ -107,6 +116,8 @@ class Choice:
         self._pacer = pacer
         self.sessions = sessions
         self._explore = config.choose.explore
+        objective = policy.objective if isinstance(policy, Policy) else None
+        self._wants_ttft = isinstance(objective, LatencyAware) and objective.measure == "ttft"
         self._while_left = config.choose.while_left
         self._n_calls = n_calls(config) * (2 if config.answer.chain.hedge else 1)
         self._named = tuple(dict.fromkeys(name for _, name in named_models(config)))
@@ -166,11 +177,10 @@ class Choice:
     def _circumstances(self, journey: Journey, ties: Ties | None) -> Circumstances:
         """Load, money and chance at this moment, as one row."""
         models, request = self._policy.models, journey.request
-        recent_s = [self._live.models[name].latency_s for name in models]
         return Circumstances(
             tasks=(request.task,),
             in_flight=np.array([self._live.in_flight(models)], np.float64),
-            recent_s=np.array([[np.nan if seconds is None else seconds for seconds in recent_s]]),
+            recent_s=np.array([self._live.recent_s(models, self._wants_ttft)]),
             discount_usd=None if ties is None else ties.discount_usd,
             bonus=None if ties is None else ties.bonus,
             exchange=None if self._pacer is None else np.array([self._pacer.exchange()]),
