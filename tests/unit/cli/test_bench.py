@@ -11,7 +11,7 @@ from workbench.evaluation import Manifest, Outcomes
 from workbench.testing import Fault, StubBehaviour, StubServer
 from workbench.testing.contracts import BenchDocument
 
-QUICK = ("--duration", "1", "--warm-up", "0", "--rate", "20")
+QUICK = ("--duration", "0.5", "--warm-up", "0", "--rate", "40")
 DATA = Path(__file__).parents[1] / "evaluation" / "load" / "data"
 
 
