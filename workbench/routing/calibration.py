@@ -169,7 +169,9 @@ def reliability(
     weights = (np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)[group] for _ in range(draws))
     drawn = [_ece(predicted, realised, bin_of, len(parts), w.astype(np.float64)) for w in weights]
     chance = np.clip(predicted, 0.0, 1.0)
-    perfect = [_ece(chance, (rng.random(len(chance)) < chance) * 1.0, bin_of, len(parts), None) for _ in range(50)]
+    perfect = [
+        _ece(chance, (rng.random(len(chance)) < chance).astype(np.float64), bin_of, len(parts), None) for _ in range(50)
+    ]
     low, high = np.quantile(drawn, [0.025, 0.975])
     means = [(float(predicted[p].mean()), float(realised[p].mean()), float(len(p))) for p in parts]
     x, y, count = (np.array(column) for column in zip(*means, strict=True))

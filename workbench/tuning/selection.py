@@ -42,7 +42,7 @@ def rule_text(rule: str, spend_usd: float | None) -> str:
         return text
     if rule != "trade-off":
         text = "best score on the choose split within the spending limit; threshold in the middle of its gap"
-    return f"{text}; at most {1000 * spend_usd:g} USD per 1,000 requests, two standard errors kept free below it"
+    return f"{text}; at most {1000 * spend_usd:g} USD per 1,000 requests, three standard errors kept free below it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def pick(replays: dict[str, Replay], single: int, rule: str = "no-worse", spend_
         replays: name → replay on the choose split; on equal cost and score the first name wins.
         single: column of the best single model.
         rule: "no-worse" (`RULE`) or "trade-off": furthest above the mixes of single models (`TRADE_OFF_RULE`).
-        spend_usd: most mean USD a request; two standard errors of the cost are kept free below it.
+        spend_usd: most mean USD a request; three standard errors of the cost are kept free below it.
     """
     matrix = next(iter(replays.values())).matrix
     if rule == "trade-off" or spend_usd is not None:
@@ -152,7 +152,7 @@ def _furthest_above_mixes(replays: dict[str, Replay], spend_usd: float | None, r
         worth = np.where(np.isnan(worth), -np.inf, worth)
         if spend_usd is not None:
             slack = np.array([_cost_error(replay, entry) for entry in _near(frontier, spend_usd)])
-            room = spend_usd - 2.0 * float(slack.max(initial=0.0))
+            room = spend_usd - 3.0 * float(slack.max(initial=0.0))
             worth = np.where(frontier.cost_usd <= room, worth, -np.inf)
         entry = int(worth.argmax())
         if np.isfinite(worth[entry]):

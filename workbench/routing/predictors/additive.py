@@ -30,7 +30,8 @@ class Terms:
 
     Args:
         offset: level of each model, shape (m,).
-        mean: mean score of each model, for prompts unlike all recorded ones, shape (m,).
+        mean: mean score of each model on each task, for prompts unlike all recorded ones; the last row for any other task,
+            shape (len(tasks) + 1, m).
         lengths: recorded lengths in ascending order; a prompt's rank among them is r in 0..1.
         length: factors of r − ½ and of (r − ½)² − 1/12, shape (2, m).
         tasks: known task labels.
@@ -55,7 +56,7 @@ class Terms:
     @classmethod
     def constant(cls, mean: FloatArray) -> Self:
         """The same for every request."""
-        return cls(mean, mean, np.empty(0), np.zeros((2, len(mean))))
+        return cls(mean, mean[None, :], np.empty(0), np.zeros((2, len(mean))))
 
 
 def weighted_sum(parts: list[tuple[float, Terms]]) -> Terms:
@@ -78,7 +79,7 @@ def weighted_sum(parts: list[tuple[float, Terms]]) -> Terms:
 
     return Terms(
         offset=sum((w * t.offset for w, t in parts), np.zeros(m)),
-        mean=parts[0][1].mean,
+        mean=max((t.mean for _, t in parts), key=len),
         lengths=lengths,
         length=total("length", 2),
         tasks=tasks,
@@ -121,7 +122,8 @@ class AdditiveQuality:
         return self.assess(queries)[0]
 
     def assess(self, queries: Queries) -> tuple[FloatArray, BoolArray | None]:
-        """Expected quality (n, m), and which requests lie outside what was recorded (n,): those get each model's mean."""
+        """Expected quality (n, m), and which requests lie outside what was recorded (n,): those get each model's mean on
+        their task."""
         terms = self.terms
         estimate = np.repeat(terms.offset[None, :], len(queries), axis=0)
         if len(terms.lengths):
@@ -152,7 +154,7 @@ class AdditiveQuality:
             estimate += np.where(unlabelled[:, None], guessed - self.terms.task[-1], 0.0)
         strange = similarities.max(axis=1) < clusters.border
         if strange.any():
-            estimate[strange] = self.terms.mean
+            estimate[strange] = self.terms.mean[codes_by(self._rows, queries)[strange]]
         return estimate, strange
 
     def to_state(self) -> State:

@@ -44,7 +44,7 @@ class FactorsQuality:
         self.held_out = mean + found.held_out @ back
         terms = Terms(
             offset=mean + found.line.intercept @ back,
-            mean=mean,
+            mean=mean[None, :],
             lengths=lengths,
             length=np.stack([slope[-1], np.zeros(len(mean))]),
             weights=slope[:-1],

@@ -21,6 +21,7 @@ from workbench.routing.predictors.predictor import State, TextEmbedder, level_an
 from workbench.routing.predictors.prompt_length import length_rank, sorted_lengths
 from workbench.routing.predictors.ridge import needed_embedder
 from workbench.routing.predictors.spectrum import Line, validated
+from workbench.routing.predictors.task_mean import TaskMeanQuality
 from workbench.routing.queries import BoolArray, FloatArray, IntArray, Queries
 
 CENTRE_SCALE = 2.0
@@ -57,12 +58,14 @@ class LocalQuality:
             ]
         )
         mean = quality.mean(axis=0)
+        means = TaskMeanQuality().fit(queries, quality).means if tasks else None
+        fallback = mean[None, :] if means is None else means.table
         level, differences = level_and_differences(quality - mean)
         target = np.column_stack([level, differences])
         found = validated(features, target, folds_of(queries))
         self.held_out = mean + found.held_out[:, :1] + found.held_out[:, 1:]
         self.task_shares = _task_shares(shares, codes, len(tasks))
-        terms = _terms(found.line, mean, unit.shape[1], lengths, tasks, clusters, codes, self.task_shares)
+        terms = _terms(found.line, mean, fallback, unit.shape[1], lengths, tasks, clusters, codes, self.task_shares)
         self.fitted = AdditiveQuality(self.embedder, terms)
         return self
 
@@ -106,6 +109,7 @@ def _length_terms(queries: Queries, lengths: FloatArray) -> FloatArray:
 def _terms(
     line: Line,
     mean: FloatArray,
+    fallback: FloatArray,
     d: int,
     lengths: FloatArray,
     tasks: tuple[str, ...],
@@ -121,7 +125,7 @@ def _terms(
         table[-1] = (np.bincount(codes, minlength=len(tasks) + 1) / len(codes)) @ table
     return Terms(
         offset=mean + line.intercept[0] + line.intercept[1:],
-        mean=mean,
+        mean=fallback,
         lengths=lengths,
         length=length,
         tasks=tasks,

@@ -74,7 +74,7 @@ class RidgeQuality:
         tasks = () if self.tasks is None else self.tasks.tasks
         return Terms(
             offset=self.offset,
-            mean=mean,
+            mean=mean[None, :],
             lengths=self.lengths,
             length=np.stack([self.length_weights, np.zeros_like(self.length_weights)]),
             tasks=tasks,

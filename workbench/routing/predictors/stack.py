@@ -200,11 +200,11 @@ def _terms_of(member: Linear, mean: FloatArray, lengths: FloatArray) -> Terms:
     if isinstance(member, RidgeQuality):
         return member.terms(mean)
     if isinstance(member, PromptLengthQuality):
-        return Terms(member.mean, mean, lengths, np.stack([member.slope, np.zeros_like(member.slope)]))
+        return Terms(member.mean, mean[None, :], lengths, np.stack([member.slope, np.zeros_like(member.slope)]))
     if isinstance(member, TaskMeanQuality):
         assert member.means is not None
         flat = np.zeros((2, len(mean)))
-        return Terms(np.zeros_like(mean), mean, lengths, flat, member.means.tasks, member.means.table)
+        return Terms(np.zeros_like(mean), member.means.table, lengths, flat, member.means.tasks, member.means.table)
     return Terms.constant(mean)
 
 
