@@ -40,6 +40,7 @@ SCHEMA: Mapping[str, Any] = MappingProxyType(
         "prompt_tokens": pl.Int64,
         "cached_tokens": pl.Int64,
         "cache_write_tokens": pl.Int64,
+        "cache_write_1h_tokens": pl.Int64,
         "completion_tokens": pl.Int64,
         "reasoning_tokens": pl.Int64,
         "ttft_s": pl.Float64,

@@ -62,7 +62,8 @@ def named_models(config: StackConfig) -> Iterator[tuple[str, str]]:
 
 def is_local(card: ModelCard) -> bool:
     """Whether the model answers on this machine, without a network."""
-    return card.kind in LOCAL_KINDS or card.region == "local"
+    is_served_here = card.kind == "vllm" and card.base_url is None
+    return card.kind in LOCAL_KINDS or is_served_here or card.region == "local"
 
 
 def _is_known(config: StackConfig, path: str, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from workbench.core import (
     SystemClock,
     Trace,
 )
+from workbench.core.event_loop import run_anywhere
 from workbench.core.naming import did_you_mean
 from workbench.core.price import ComputePrice
 from workbench.economics import HardwareProfile, load_profiles
@@ -183,8 +184,7 @@ class Stack:
         await self._attempts.close()
         if self._audit is not None:
             await self._audit.close()
-        for model in self._owned:
-            await model.close()
+        await _close_all(self._owned)
 
     async def __aenter__(self) -> Stack:
         return self
@@ -355,7 +355,20 @@ def _needed_models(config: StackConfig, policy: AnyPolicy) -> list[str]:
 
 
 def _open(config: StackConfig, needed: list[str], clock: Clock) -> dict[str, Model]:
-    return {name: load_model(name, config.models[name], clock) for name in needed}
+    """All models that are needed, or none: those that were opened are closed when a later one cannot be."""
+    opened: dict[str, Model] = {}
+    try:
+        for name in needed:
+            opened[name] = load_model(name, config.models[name], clock)
+    except BaseException:
+        run_anywhere(_close_all(opened.values()))
+        raise
+    return opened
+
+
+async def _close_all(models: Iterable[Model]) -> None:
+    for model in models:
+        await model.close()
 
 
 def _given(models: Mapping[str, Model], needed: list[str]) -> dict[str, Model]:

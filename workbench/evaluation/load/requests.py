@@ -29,6 +29,7 @@ SCHEMA: dict[str, Any] = {
     "prompt_tokens": pl.Int64,
     "cached_tokens": pl.Int64,
     "cache_write_tokens": pl.Int64,
+    "cache_write_1h_tokens": pl.Int64,
     "completion_tokens": pl.Int64,
     "reasoning_tokens": pl.Int64,
     "cost_usd": pl.Float64,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workbench.core import Completion, Timing, Usage
+from workbench.core.price import TokenPrice
 from workbench.economics import HardwareProfile, priced
 from workbench.models import ModelCard
 
@@ -24,5 +25,22 @@ def most_usd(
     flop = None
     if card.flop_per_token is not None and prompt_tokens is not None:
         flop = card.flop_per_token * (prompt_tokens + answer_tokens)
-    worst = Completion("", name, "length", Usage(prompt_tokens, answer_tokens), Timing(0.0), compute_flop=flop)
+    usage = _dearest_usage(card, prompt_tokens, answer_tokens)
+    worst = Completion("", name, "length", usage, Timing(0.0), compute_flop=flop)
     return priced(worst, card.price, profiles).cost_usd
+
+
+def _dearest_usage(card: ModelCard, prompt_tokens: int | None, answer_tokens: int) -> Usage:
+    """Nothing read from a cache; the prompt written to one where the card asks for that; hidden reasoning where it costs more."""
+    price, keeps_for = card.price, card.options.get("cache_prompt")
+    is_reasoning_dearer = (
+        isinstance(price, TokenPrice) and (price.reasoning_usd_per_1m or 0.0) > price.output_usd_per_1m
+    )
+    return Usage(
+        prompt_tokens,
+        answer_tokens,
+        cached_tokens=0,
+        cache_write_tokens=prompt_tokens if keeps_for else 0,
+        cache_write_1h_tokens=prompt_tokens if keeps_for == "1h" else 0,
+        reasoning_tokens=answer_tokens if is_reasoning_dearer else 0,
+    )
