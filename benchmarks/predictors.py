@@ -273,11 +273,10 @@ def _line(found: dict[str, Any]) -> str:
         for name, row in found["predictors"].items()
     )
     against = found.get("against_best")
-    return (
-        areas
-        if against is None
-        else f"{areas}  | {against['difference']:+.4f} {np.round(against['ci'], 4).tolist()} vs {against['best']}; fit {found['predictors'][DEFAULT]['fit_s']:.1f}s"
-    )
+    if against is None:
+        return areas
+    ci, fit_s = np.round(against["ci"], 4).tolist(), found["predictors"][DEFAULT]["fit_s"]
+    return f"{areas}  | {against['difference']:+.4f} {ci} vs {against['best']}; fit {fit_s:.1f}s"
 
 
 def summary(results: dict[str, Any]) -> dict[str, Any]:
@@ -298,19 +297,22 @@ def as_markdown(document: dict[str, Any]) -> str:
     lines = [
         "# Predictors on many matrices",
         "",
-        "Written by `python benchmarks/predictors.py`; do not edit. AIQ (area under the non-decreasing hull of a policy's own points, see",
-        "`workbench.tuning.metrics.FORMULAS`) on rows that the predictor did not see: five folds by prompt group of recorded matrices, the second",
-        f"half of simulated ones. Intervals: {document['draws']} resamples of groups, predictions held fixed. The default of `workbench sweep` is `{document['default']}`.",
+        "Written by `python benchmarks/predictors.py`; do not edit. AIQ (area under the non-decreasing hull of a policy's own points,",
+        "`workbench.tuning.metrics.FORMULAS`) on rows that the predictor did not see: five folds by prompt group of recorded matrices,",
+        f"half of simulated ones. Intervals: {document['draws']} resamples of groups, predictions held fixed. The default of",
+        f"`workbench sweep` is `{document['default']}`. MMLU stands in routellm.md.",
         "",
-        "What was looked at while the default was designed: MMLU and GSM8K with MiniLM, and the simulated families "
-        + ", ".join(DESIGN_FAMILIES)
-        + f" with seeds {', '.join(map(str, DESIGN_SEEDS))}. Nothing else below was; simulated seeds here begin at {REPORT_SEED}.",
+        "Looked at while the default was designed: all recorded matrices (MMLU and GSM8K for the terms; the reference family for the",
+        "rule that weighs choices and for the fallback of unfamiliar requests; MT-Bench and RouterArena were only run), and the simulated",
+        f"families {', '.join(DESIGN_FAMILIES)} with seeds {', '.join(map(str, DESIGN_SEEDS))}. Simulated matrices here have seeds from",
+        f"{REPORT_SEED} on; the other families were first run for this table.",
         "",
     ]
     for source, found in document["summary"].items():
         lines.append(
             f"- **{source}**: {found['matrices']} matrices; at or above the best of {', '.join(document['simple'])} within its interval on "
-            f"{found['at_or_above_the_best_within_its_interval']}, above all of them on {found['above_all']}, clearly (interval above 0) on {found['clearly_above_all']}."
+            f"{found['at_or_above_the_best_within_its_interval']}, above all of them on {found['above_all']}, clearly (interval above 0) "
+            f"on {found['clearly_above_all']}."
         )
     kinds = [k for k in KINDS if any(k in r["predictors"] for r in document["matrices"].values())]
     lines += [

@@ -77,10 +77,10 @@ class Clusters:
         """Soft weights, whole numbers that sum to `WHOLE` in each set (but for rounding), shape (n, k)."""
         if not len(similarities):
             return np.empty(similarities.shape)
-        below = np.maximum.reduceat(similarities, self._first, axis=1)[:, self._set] - similarities
+        below = np.maximum.reduceat(similarities, self._first, axis=1).take(self._set, axis=1) - similarities
         below *= _STEP
-        weights = _WEIGHT_AT[np.minimum(below, np.float32(_STEPS)).astype(np.intp)]
-        weights *= (WHOLE / np.add.reduceat(weights, self._first, axis=1))[:, self._set]
+        weights: FloatArray = _WEIGHT_AT.take(np.minimum(below, _LAST, out=below).astype(np.intp))
+        weights *= (WHOLE / np.add.reduceat(weights, self._first, axis=1)).take(self._set, axis=1)
         return np.rint(weights, out=weights)
 
     def shares_of(self, vectors: Vectors) -> FloatArray:
@@ -105,6 +105,7 @@ def _table() -> FloatArray:
 
 
 _WEIGHT_AT = _table()
+_LAST = np.float32(_STEPS)
 _STEP = np.float32(_STEPS / (_REACH * COARSE * COARSE))
 
 

@@ -16,8 +16,8 @@ from workbench.routing.queries import FloatArray, Queries
 
 def length_rank(queries: Queries, known_lengths: FloatArray) -> FloatArray:
     """Share of the known prompts that are shorter, ties counted half, in 0..1, shape (n,). Lengths are characters."""
-    lengths = np.fromiter((len(text) for text in queries.texts), np.float64, len(queries))
-    below = np.searchsorted(known_lengths, lengths, "left") + np.searchsorted(known_lengths, lengths, "right")
+    lengths = np.array([len(text) for text in queries.texts], np.float64)
+    below = known_lengths.searchsorted(lengths, "left") + known_lengths.searchsorted(lengths, "right")
     return below / (2.0 * max(len(known_lengths), 1))
 
 
