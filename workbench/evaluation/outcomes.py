@@ -72,6 +72,8 @@ PROMPT_SCHEMA: Mapping[str, Any] = MappingProxyType(
         "grader": pl.String,  # how the answer is graded, in its written form; `verify` grades again
     }
 )
+ADDED_LATER = frozenset({"cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens"})
+"""Columns that folders of earlier versions lack. Where they hold nothing they do not count in the hash, so that it stays what it was."""
 CELL = ("prompt_id", "model", "variant", "sample")
 DEFAULT_VARIANT = "default"
 
@@ -144,7 +146,8 @@ class Outcomes:
     @cached_property
     def data_hash(self) -> str:
         """SHA-256 of every value of both frames; does not depend on the row order they came in."""
-        return frame_hash(self.frame, self.prompts)
+        empty = [name for name in ADDED_LATER if self.frame[name].null_count() == self.frame.height]
+        return frame_hash(self.frame.drop(empty), self.prompts)
 
     def with_failures_scored(self, score: float = 0.0) -> pl.DataFrame:
         """The frame with `score` filled in where the model failed to answer; ungraded rows stay null."""
@@ -225,6 +228,7 @@ def _read_parquet(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
         reason = str(exc).split("\n")[0]
         raise StoreError(f"{path} is damaged or not parquet ({reason}): restore it or record again") from exc
     missing = [name for name in schema if name not in frame.columns]
-    if missing:
+    if not ADDED_LATER.issuperset(missing):
         raise StoreError(f"{path} lacks the columns {', '.join(missing)}: it is no table of Outcomes")
+    frame = frame.with_columns(pl.lit(None).alias(name) for name in missing)
     return frame.select(pl.col(name).cast(kind) for name, kind in schema.items())

@@ -143,3 +143,17 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path: Path, monk
         outcomes(ROWS[:2]).write(tmp_path)
     assert (tmp_path / "outcomes.parquet").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "outcomes.parquet", "prompts.parquet"]
+
+
+def test_folders_from_before_a_column_was_added_still_read_and_keep_their_hash(tmp_path: Path):
+    made = outcomes()
+    made.write(tmp_path)
+    path = tmp_path / "outcomes.parquet"
+    pl.read_parquet(path).drop("cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens").write_parquet(path)
+    read = Outcomes.read(tmp_path)
+    assert read.frame.equals(made.frame)
+    assert read.data_hash == made.data_hash
+
+
+def test_a_column_that_was_added_later_counts_in_the_hash_where_it_holds_something():
+    assert outcomes(ROWS.with_columns(pl.lit(5).alias("reasoning_tokens"))).data_hash != outcomes().data_hash

@@ -65,9 +65,14 @@ class ResourceWatch:
     ) -> None:
         self._inside.close()
 
-    def read(self, at_s: float) -> None:
-        """Read the meter, at that second of the run; more readings tell better whose energy it was."""
+    def read(self, elapsed_s: Callable[[], float]) -> None:
+        """Read the meter; more readings tell better whose energy it was.
+
+        Args:
+            elapsed_s: tells the second of the run. It is asked beside the meter, because the thread that reads may have waited.
+        """
         wh = None if self._meter is None else self._meter.read_wh()
+        at_s = elapsed_s()
         if wh is not None and (not self._readings or at_s > self._readings[-1][0]):
             self._readings.append((at_s, wh))
 

@@ -287,7 +287,7 @@ class _Run:
             self._told(number),
             self._n_asked,
         )
-        self.watch.read(self._elapsed_s())
+        self.watch.read(self._elapsed_s)
         keeping = asyncio.create_task(self._keep(drive, number, start_s))
         try:
             await drive.run()
@@ -298,7 +298,7 @@ class _Run:
             window = Window(start_s + config.warm_up_s, start_s + max(config.warm_up_s, end_s))
             self.stages.append(Stage(number, config, window, drive.stopped_because))
             self._n_asked += len(drive.seen)
-            self.watch.read(self._elapsed_s())
+            self.watch.read(self._elapsed_s)
             self.ledger.take(drive.ended, number, start_s)
         return self.stages[-1]
 
@@ -324,7 +324,7 @@ class _Run:
         while True:
             await self.clock.sleep(KEEP_EVERY_S)
             try:
-                await asyncio.to_thread(self.watch.read, self._elapsed_s())
+                await asyncio.to_thread(self.watch.read, self._elapsed_s)
                 await asyncio.to_thread(self.ledger.take, drive.ended, stage, start_s)
             except Exception as exc:
                 drive.stop(f"what was measured could not be kept: {exc}")
