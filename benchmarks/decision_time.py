@@ -45,7 +45,7 @@ import numpy as np
 dim, rounds, requests = 384, 5, 2000
 from semantic_router import Route
 from semantic_router.encoders import DenseEncoder
-from semantic_router.routers import SemanticRouter
+from semantic_router.routers import SemanticRouter  # 0.1; other versions are reported as not comparable
 rng = np.random.default_rng(0)
 class Fixed(DenseEncoder):
     name: str = "fixed"
