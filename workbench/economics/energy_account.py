@@ -7,7 +7,10 @@ from collections.abc import Hashable
 from workbench.economics.energy import EnergyMeter
 from workbench.economics.energy_shares import split_exactly
 
-FORMULA = "the meter is read whenever a call begins or ends; each interval is shared equally over the calls under way, and is idle where none is"
+FORMULA = (
+    "the meter is read whenever a call begins or ends; each interval is shared equally over the calls under way, and is idle "
+    "where none is"
+)
 
 
 class EnergyAccount:
