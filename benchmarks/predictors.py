@@ -300,7 +300,7 @@ def as_markdown(document: dict[str, Any]) -> str:
         "Written by `python benchmarks/predictors.py`; do not edit. AIQ (area under the non-decreasing hull of a policy's own points,",
         "`workbench.tuning.metrics.FORMULAS`) on rows that the predictor did not see: five folds by prompt group of recorded matrices,",
         f"half of simulated ones. Intervals: {document['draws']} resamples of groups, predictions held fixed. The default of",
-        f"`workbench sweep` is `{document['default']}`. MMLU stands in routellm.md.",
+        f"`workbench sweep` is `{document['default']}`.",
         "",
         "Looked at while the default was designed: all recorded matrices (MMLU and GSM8K for the terms; the reference family for the",
         "rule that weighs choices and for the fallback of unfamiliar requests; MT-Bench and RouterArena were only run), and the simulated",
