@@ -58,9 +58,13 @@ def rates_figure(result: BenchResult) -> Figure:
     figure, axes = new_figure(8.0, 4.5)
     stages = sorted(result.document["stages"], key=lambda stage: stage["rate_rps"])
     for quantile, colour, style in (("p50", COLOURS[0], "-"), ("p95", COLOURS[1], "--")):
-        known = [(stage["rate_rps"], stage["latency_s"][quantile]) for stage in stages]
-        kept = [(rate, value) for rate, value in known if value is not None]
-        axes.plot(*zip(*kept, strict=True), style, marker="o", ms=4, color=colour, label=f"latency {quantile}")
+        by_rate: dict[float, list[float]] = {}
+        for stage in stages:
+            if stage["latency_s"][quantile] is not None:
+                by_rate.setdefault(stage["rate_rps"], []).append(stage["latency_s"][quantile])
+        axes.plot(list(by_rate), [sum(v) / len(v) for v in by_rate.values()], style, color=colour)
+        points = [(rate, value) for rate, values in by_rate.items() for value in values]
+        axes.plot(*zip(*points, strict=True), "o", ms=4, color=colour, label=f"latency {quantile}, a point a stage")
     _mark_verdicts(axes, stages)
     _mark_answer(axes, result.document)
     axes.set(xscale="log", yscale="log", xlabel="offered rate (requests/s)", ylabel="latency (s, from intended start)")
@@ -73,7 +77,14 @@ def rates_figure(result: BenchResult) -> Figure:
 def _mark_verdicts(axes: Axes, stages: Sequence[Mapping[str, Any]]) -> None:
     for verdict, marker in (("holds", "^"), ("undecided", "s"), ("breaks", "x")):
         rates = [stage["rate_rps"] for stage in stages if stage["slo_verdict"] == verdict]
-        axes.plot(rates, [0.03] * len(rates), marker, color=GREY, transform=axes.get_xaxis_transform(), label=verdict)
+        axes.plot(
+            rates,
+            [0.03] * len(rates),
+            marker,
+            color=GREY,
+            transform=axes.get_xaxis_transform(),
+            label=f"one stage alone: {verdict}",
+        )
 
 
 def _mark_answer(axes: Axes, document: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ def test_a_search_shows_every_stage_and_its_answer():
     result = loaded(search=RateSearch(start_rps=4.0, most_rps=16.0, most_stages=6))
     (axes,) = rates_figure(result).axes
     rates = sorted(stage["rate_rps"] for stage in result.document["stages"])
-    drawn = next(line for line in axes.get_lines() if line.get_label() == "latency p50")
+    drawn = next(line for line in axes.get_lines() if line.get_label() == "latency p50, a point a stage")
     assert list(drawn.get_xdata()) == rates
     held = result.document["holds_slo_up_to_rps"]["rate_rps"]
     assert f"holds at {held:.3g}/s" in texts(axes)
