@@ -238,7 +238,7 @@ def head(document: dict) -> list[str]:
         "- *framework*: interpreter and libraries after a toy model has answered; measured, the same in both columns.",
         "- *weights, cache, live*: computed from `config.json`; no constant is fitted.",
         f"- *heap*: what glibc's allocator keeps beyond what lives: {cache:g} x the prompts' cache + {live:g} x prefill activations. Two "
-        "constants, chosen by hand on 18 batches of shapes a, b and c (in the table once `--part random --only a` has run). Repetitions "
+        "constants, chosen by hand on 18 batches of shapes a, b and c (the calibration rows of the table). Repetitions "
         "of one batch differ by 3 % of the total.",
         "- *read*: ratio without an untied embedding. A float32 file is mapped, not copied, and of it only the rows of the prompts' "
         "words are ever read (shape d: 125 MiB predicted, one row read). The plan keeps it: what is read is up to the prompts.",

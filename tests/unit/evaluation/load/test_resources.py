@@ -1,3 +1,4 @@
+import polars as pl
 import pytest
 
 from workbench.evaluation.load import BenchConfig, ResourceWatch, bench
@@ -41,18 +42,35 @@ def run(clock, watch):
     return bench(model, ["?"], config, clock=clock, resources=watch)
 
 
-def test_energy_is_shared_over_the_requests_that_were_active():
+def test_a_bench_meters_the_whole_run_and_every_request_has_its_part():
     clock = FakeClock()
     meter = SteadyMeter(clock)
     result = run(clock, ResourceWatch(None, lambda: meter))
     assert result.document["energy_wh"] == pytest.approx(20.5 / 60, rel=0.05)
     assert meter.is_closed
-    shares = result.requests["energy_wh"]
-    assert shares.null_count() == 0
-    assert shares.sum() == pytest.approx(
-        20 * 0.5 / 60, rel=0.05
-    )  # active half of the time; the rest is idle and nobody's
+    assert result.requests["energy_wh"].null_count() == 0
+    assert 0 < result.requests["energy_wh"].sum() <= result.document["energy_wh"]
     assert result.document["energy"]["covers"] == ["gpu0"]
+
+
+async def test_energy_is_shared_over_the_requests_that_were_active():
+    """One request in every second, busy for half of it: half of the energy is theirs, the rest is idle and nobody's."""
+    clock = FakeClock()
+    rows = pl.DataFrame(
+        [
+            {"sent_s": float(i), "first_token_s": i + 0.25, "end_s": i + 0.5, "cut_s": None, "chunks_s": [i + 0.25]}
+            | {"prompt_tokens": 5, "cached_tokens": None, "completion_tokens": 2}
+            for i in range(20)
+        ],
+        schema_overrides={"cut_s": pl.Float64, "cached_tokens": pl.Int64},
+    )
+    with ResourceWatch(None, lambda: SteadyMeter(clock)) as watch:
+        start_s = clock.monotonic_s()
+        for _ in range(21):
+            watch.read(lambda: clock.monotonic_s() - start_s)
+            await clock.sleep(1.0)
+    shares = watch.shared(rows)["energy_wh"]
+    assert shares.to_list() == pytest.approx([0.5 / 60] * 20)
 
 
 def test_memory_is_the_figure_of_the_watch_or_null_with_its_reasons():
