@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from workbench.cli.bench_table import print_bench
-from workbench.cli.output import print_json, say_deprecated, stderr
+from workbench.cli.output import logged, print_json, say_deprecated, stderr
 
 if TYPE_CHECKING:
     from workbench.evaluation.load import BenchConfig, BenchResult, LoadProgress, RateSearch
@@ -252,8 +253,11 @@ def _report(result: BenchResult, out: Path | None, *, as_json: bool, track: bool
     if track:
         from workbench.tracking import log_document
 
-        document["run_id"] = log_document("bench", str(document["model"]), document, folder=out)
+        document["run_id"] = logged(lambda: log_document("bench", str(document["model"]), document, folder=out))
+    if document["run_id"] is not None:
         document["reasons"] = {name: why for name, why in document["reasons"].items() if name != "run_id"}
+        if out is not None:
+            replace(result, document=document).write(out)
     if as_json:
         print_json(document)
     else:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.output import print_json, print_table, stderr
-from workbench.core import ConfigError, MissingExtra
+from workbench.cli.output import logged, print_json, print_table
+from workbench.core import ConfigError
 
 if TYPE_CHECKING:
     from workbench.economics.daily_profile import LoadProfile
@@ -208,19 +208,18 @@ def _factor(text: str) -> tuple[float, float, float]:
 
 
 def _log(found: LocalEconomics) -> str | None:
-    """The tracking run; None, with a line on stderr, where tracking is not installed."""
     import tempfile
 
-    verdict = found.document["verdict"]
-    try:
-        from workbench.tracking import log_document
+    from workbench.tracking import log_document
 
+    verdict = found.document["verdict"]
+
+    def log() -> str:
         with tempfile.TemporaryDirectory() as beside:
             found.write(Path(beside))
             return log_document("break-even", verdict, found.document, folder=Path(beside), tags={"verdict": verdict})
-    except (ModuleNotFoundError, MissingExtra) as exc:
-        stderr.print(f"not logged ({exc}): pip install 'llm-workbench[tracking]', or pass --no-track")
-        return None
+
+    return logged(log)
 
 
 def _print(document: dict[str, Any]) -> None:

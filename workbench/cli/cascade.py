@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from workbench.cli.output import print_json, print_table, stderr
+from workbench.cli.output import logged, print_json, print_table
 from workbench.core import ConfigError
 from workbench.core.naming import did_you_mean
 
@@ -77,18 +77,12 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _log(document: dict[str, Any], outcomes: Path) -> str | None:
-    """The tracking run; None, with a line on stderr, where tracking is not installed."""
     from workbench.tracking import log_document
 
-    kind: Literal["cascade"] = "cascade"
     params = {"outcomes": outcomes, "order": ",".join(document["order"]), "accept": document["accept"]}
     tags = {"verdict": document["verdict"], "data_hash": document["data_hash"]}
     name = document["chosen"]["policy"].replace(" → ", "-")
-    try:
-        return log_document(kind, name, document, params=params, tags=tags)
-    except ModuleNotFoundError as exc:
-        stderr.print(f"not logged: {exc.name} is missing; pip install 'llm-workbench[tracking]', or pass --no-track")
-        return None
+    return logged(lambda: log_document("cascade", name, document, params=params, tags=tags))
 
 
 def _print(document: dict[str, Any]) -> None:

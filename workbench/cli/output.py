@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from workbench.core import MissingExtra
+
 if TYPE_CHECKING:
     from workbench.models import ModelCard
 
@@ -35,6 +37,17 @@ def counter(what: str) -> Iterator[Callable[[int, int], None]]:
         return
     with stderr.status(what) as status:
         yield lambda done, total: status.update(f"{what}: {done} of {total}")
+
+
+def logged(log: Callable[[], str]) -> str | None:
+    """The run that `log` makes; None, with a line on standard error, where tracking is not installed."""
+    try:
+        return log()
+    except MissingExtra as exc:
+        stderr.print(f"not logged: {exc}; or pass --no-track")
+    except ModuleNotFoundError as exc:
+        stderr.print(f"not logged: {exc.name} is missing; pip install 'llm-workbench[tracking]', or pass --no-track")
+    return None
 
 
 def print_json(document: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.output import print_json, print_table, stderr
+from workbench.cli.output import logged, print_json, print_table, stderr
 from workbench.core import ConfigError
 
 if TYPE_CHECKING:
@@ -102,14 +102,9 @@ def _costs(options: list[str]) -> dict[str, float] | None:
 
 
 def _log(result: SweepResult, outcomes: Path) -> str | None:
-    """The tracking run; None, with a line on stderr, where tracking is not installed."""
     from workbench.tracking import log_sweep
 
-    try:
-        return log_sweep(result, outcomes_path=outcomes)
-    except ModuleNotFoundError as exc:
-        stderr.print(f"not logged: {exc.name} is missing; pip install 'llm-workbench[tracking]', or pass --no-track")
-        return None
+    return logged(lambda: log_sweep(result, outcomes_path=outcomes))
 
 
 def _print_tables(document: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -219,12 +220,7 @@ class _Recorder:
         usage, timing = answer.usage, answer.timing
         return {
             "score": verdict.score,
-            "prompt_tokens": usage.prompt_tokens,
-            "cached_tokens": usage.cached_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "reasoning_tokens": usage.reasoning_tokens,
+            **asdict(usage),
             "ttft_s": timing.ttft_s,
             "latency_s": timing.latency_s,
             "tpot_s": timing.tpot_s(usage.completion_tokens),

@@ -1,7 +1,8 @@
 """An OpenAI-compatible server around one stack. Names are imported on first use, because they bring the web framework."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from workbench.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from workbench.gateway.app import Gateway, GatewayConfig
@@ -12,7 +13,4 @@ _HOMES = {"Gateway": "app", "GatewayConfig": "app", "bind": "server", "serve": "
 __all__ = ["Gateway", "GatewayConfig", "bind", "serve", "url_of"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -52,7 +52,7 @@ def cascade_document(
         "chosen": {
             "policy": name,
             "threshold": threshold,
-            **_measured(found),
+            **found.to_json(),
             "optimism": chosen.choose_score - found.score.mean,
             "stops_at": dict(zip(report.order, chosen.stops.tolist(), strict=True)),
         },
@@ -95,23 +95,6 @@ def _area(report: Cascade) -> float | None:
     costs = report.matrix.cost_usd.mean(axis=0)
     least, most = float(costs.min()), float(costs.max())
     return _known(aiq(report.frontier.cost_usd, report.frontier.score, least_cost=least, most_cost=most))
-
-
-def _measured(found: Comparison) -> dict[str, Any]:
-    return {
-        "score": found.score.mean,
-        "score_ci": list(found.score.ci),
-        "cost_usd_per_1k": 1000 * found.cost_usd.mean,
-        "cost_ci": [1000 * end for end in found.cost_usd.ci],
-        "latency_s": None if found.latency_s is None else found.latency_s.mean,
-        "latency_ci": None if found.latency_s is None else list(found.latency_s.ci),
-        "score_difference": found.score_difference.mean,
-        "score_difference_ci": list(found.score_difference.ci),
-        "cost_difference_usd_per_1k": 1000 * found.cost_difference.mean,
-        "cost_difference_ci": [1000 * end for end in found.cost_difference.ci],
-        "n": found.n,
-        "n_groups": found.n_groups,
-    }
 
 
 def _known(value: float) -> float | None:

@@ -179,22 +179,11 @@ def recovered_area(replay: Replay) -> float | None:
 
 def _comparison_json(found: Comparison) -> dict[str, Any]:
     return {
-        "score": found.score.mean,
-        "score_ci": list(found.score.ci),
-        "cost_usd_per_1k": 1000 * found.cost_usd.mean,
-        "cost_ci": [1000 * end for end in found.cost_usd.ci],
-        "latency_s": None if found.latency_s is None else found.latency_s.mean,
-        "latency_ci": None if found.latency_s is None else list(found.latency_s.ci),
-        "score_difference": found.score_difference.mean,
-        "score_difference_ci": list(found.score_difference.ci),
+        **found.to_json(),
         "score_difference_ci_all": list(found.score_difference_ci_all or found.score_difference.ci),
         "over_singles": None if found.over_singles is None else found.over_singles.mean,
         "over_singles_ci": None if found.over_singles is None else list(found.over_singles.ci),
-        "cost_difference_usd_per_1k": 1000 * found.cost_difference.mean,
-        "cost_difference_ci": [1000 * end for end in found.cost_difference.ci],
         "cost_saving": _saving(found.cost_difference, found.single_cost_usd),
-        "n": found.n,
-        "n_groups": found.n_groups,
     }
 
 

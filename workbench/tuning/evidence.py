@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,23 @@ class Comparison:
     n_groups: int
     over_singles: Measured | None = None
     score_difference_ci_all: Interval | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What every result prints of it: means with their intervals, money per 1,000 requests."""
+        return {
+            "score": self.score.mean,
+            "score_ci": list(self.score.ci),
+            "cost_usd_per_1k": 1000 * self.cost_usd.mean,
+            "cost_ci": [1000 * end for end in self.cost_usd.ci],
+            "latency_s": None if self.latency_s is None else self.latency_s.mean,
+            "latency_ci": None if self.latency_s is None else list(self.latency_s.ci),
+            "score_difference": self.score_difference.mean,
+            "score_difference_ci": list(self.score_difference.ci),
+            "cost_difference_usd_per_1k": 1000 * self.cost_difference.mean,
+            "cost_difference_ci": [1000 * end for end in self.cost_difference.ci],
+            "n": self.n,
+            "n_groups": self.n_groups,
+        }
 
 
 def compare(

@@ -207,3 +207,23 @@ def test_another_tool_s_file_becomes_a_folder(folder: Path, workbench):
 def test_help_has_an_example(folder: Path, workbench):
     assert "Example: workbench bench tiny" in " ".join(workbench("bench", "run", "--help").stdout.split())
     assert "run" in workbench("bench", "--help").stdout
+
+
+def test_the_folder_on_disk_names_the_run_it_was_logged_as(folder: Path, workbench, monkeypatch):
+    monkeypatch.setattr("workbench.tracking.log_document", lambda *_, **__: "run-7")
+    done = workbench("bench", "tiny", *QUICK, "--prompts", "prompts.jsonl", "--out", "load", "--track", "--json")
+    assert json.loads(done.stdout)["run_id"] == "run-7"
+    stored = json.loads((folder / "load" / "bench.json").read_text())
+    assert stored["run_id"] == "run-7"
+    assert "run_id" not in stored["reasons"]
+
+
+def test_a_bench_without_tracking_installed_says_so_and_ends_well(folder: Path, workbench, monkeypatch):
+    def missing(*_, **__):
+        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")
+
+    monkeypatch.setattr("workbench.tracking.log_document", missing)
+    done = workbench("bench", "tiny", *QUICK, "--prompts", "prompts.jsonl", "--track", "--json")
+    assert done.returncode == 0
+    assert "mlflow is missing" in done.stderr
+    assert json.loads(done.stdout)["run_id"] is None

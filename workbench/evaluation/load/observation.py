@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -113,12 +114,7 @@ def row_of(seen: Observation, phase: str, stage: int, card: ModelCard) -> dict[s
 def _answered(answer: Completion | None) -> dict[str, Any]:
     usage = Usage() if answer is None else answer.usage
     return {
-        "prompt_tokens": usage.prompt_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
+        **asdict(usage),
         "cost_usd": None if answer is None else answer.cost_usd,
         "energy_wh": None,
         "finish_reason": None if answer is None else answer.finish_reason,
