@@ -173,6 +173,24 @@ class Sources:
         price = self.book.price(name)
         return price, {"price": price.model_dump(mode="json", exclude_none=True), "book": self.book.provenance}
 
+    def api(
+        self, name: str, model: str, counts: TokenCounts, price: TokenPrice, evidence: Mapping[str, Any]
+    ) -> MeasuredConfiguration:
+        """A model that is paid by the token, under what is assumed here of all of them; arguments as in `api_configuration`."""
+        return api_configuration(
+            name,
+            counts,
+            price,
+            evidence,
+            model=model,
+            scores=self.scores(model),
+            token_factor=(1.0, 1.0, 1.0) if counts.is_own else self.token_factor,
+            cached_share=self.cached_share,
+            batch_share=self.batch_share,
+            seed=self.seed,
+            n_draws=self.n_draws,
+        )
+
 
 def measured_machine(
     folder: Path, hardware: str | None, sources: Sources, name: str | None = None
@@ -230,18 +248,7 @@ def listed_api(name: str, folders: Sequence[Path], sources: Sources) -> Measured
     """
     price, evidence = sources.price(name)
     counts = sources.own_tokens(name) or _bench_tokens(folders, name)
-    return api_configuration(
-        name,
-        counts,
-        price,
-        evidence,
-        scores=sources.scores(name),
-        token_factor=(1.0, 1.0, 1.0) if counts.is_own else sources.token_factor,
-        cached_share=sources.cached_share,
-        batch_share=sources.batch_share,
-        seed=sources.seed,
-        n_draws=sources.n_draws,
-    )
+    return sources.api(name, name, counts, price, evidence)
 
 
 def _bench_tokens(folders: Sequence[Path], name: str) -> TokenCounts:

@@ -23,7 +23,6 @@ from workbench.tuning.local_economics import OutcomesFolder, Sources, measured_m
 from workbench.tuning.local_economics_configuration import (
     Input,
     MeasuredConfiguration,
-    api_configuration,
     transformed,
 )
 from workbench.tuning.local_economics_load import Floats, MeasuredLoad, spread
@@ -230,19 +229,7 @@ def _priced_api(name: str, entry: Entry, sources: Sources) -> MeasuredConfigurat
         raise ConfigError(
             f"configurations.{name}: no token counts for {model!r}; give `tokens:`, a bench folder, or --outcomes that have it"
         )
-    return api_configuration(
-        name,
-        counts,
-        price,
-        evidence,
-        model=model,
-        scores=sources.scores(model),
-        token_factor=(1.0, 1.0, 1.0) if counts.is_own else sources.token_factor,
-        cached_share=sources.cached_share,
-        batch_share=sources.batch_share,
-        seed=sources.seed,
-        n_draws=sources.n_draws,
-    )
+    return sources.api(name, model, counts, price, evidence)
 
 
 Step = Any
