@@ -12,6 +12,8 @@
     ├── Blocked              a guard said no
     ├── NotCertifiable       the evidence cannot support the claim that was asked for (exit code 3)
     ├── InconsistentUsage    token counts contradict each other, so that what they cost is unknown
+    ├── TaskFailed           one task of many raised; names it (exit code of what it raised)
+    ├── ClusterError         no cluster answers, or its workers are gone (exit code 1)
     └── StoreError           a file or store is damaged, newer than this version, locked, or the disk is full (exit code 1)
 
 A message says what happened, the offending value, what was allowed and what to do next.
@@ -144,6 +146,27 @@ class NotCertifiable(WorkbenchError):
 
 class InconsistentUsage(WorkbenchError):
     """Token counts that contradict each other (more cached than prompt tokens, a negative count): they have no cost."""
+
+
+class TaskFailed(WorkbenchError):
+    """The work of one task raised; the tasks that had ended are unharmed.
+
+    Args:
+        index: place of the task among the tasks, from 0.
+        n_tasks: how many there are.
+        task: the task, shortened for people.
+        error: what was raised; also the `__cause__` where it is raised.
+    """
+
+    def __init__(self, index: int, n_tasks: int, task: str, error: BaseException) -> None:
+        super().__init__(f"task {index} of {n_tasks} ({task}) raised {type(error).__name__}: {error}")
+        self.index = index
+        self.error = error
+        self.exit_code = error.exit_code if isinstance(error, WorkbenchError) else 1
+
+
+class ClusterError(WorkbenchError):
+    """A cluster cannot be reached, has no room, or lost the workers that were to do the work."""
 
 
 class StoreError(WorkbenchError):

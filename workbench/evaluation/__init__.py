@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from workbench.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from workbench.evaluation.engine import Engine, LocalEngine, make_engine
     from workbench.evaluation.graders import GraderSpec, JudgeConfig, JudgeGrader, grade, metric
     from workbench.evaluation.items import Item
     from workbench.evaluation.load import SLO, BenchConfig, BenchResult, bench, bench_async
@@ -26,6 +27,9 @@ _HOMES = {
     "SLO": "load",
     "bench": "load",
     "bench_async": "load",
+    "Engine": "engine",
+    "LocalEngine": "engine",
+    "make_engine": "engine",
     "Estimate": "statistics",
     "GraderSpec": "graders",
     "Item": "items",
@@ -56,12 +60,14 @@ __all__ = [
     "Bars",
     "BenchConfig",
     "BenchResult",
+    "Engine",
     "Estimate",
     "GraderSpec",
     "Item",
     "JudgeConfig",
     "JudgeGrader",
     "Lines",
+    "LocalEngine",
     "Manifest",
     "Matrix",
     "ModelSummary",
@@ -72,6 +78,7 @@ __all__ = [
     "bench",
     "bench_async",
     "grade",
+    "make_engine",
     "metric",
     "record",
     "record_async",
