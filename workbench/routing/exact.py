@@ -20,23 +20,39 @@ FINE = 2.0**20
 """Norm of a vector for float64 products against weights of norm `WEIGHT_NORM`."""
 WEIGHT_NORM = 2.0**31
 _STEP = 2.0**22
+_LARGEST = 2.0**52
+"""Bound of sums of float64 integers; half of what is exact, the rest is for rounding."""
 
 
 def unit_rows(vectors: npt.NDArray[Any]) -> FloatArray:
     """Rows scaled to norm 1, shape (n, d); a zero row stays zero. Each row's result depends on that row alone."""
-    grid = np.rint(vectors.astype(np.float64) * _STEP)
-    norm = np.sqrt((grid * grid).sum(axis=1, keepdims=True))
-    return grid / np.where(norm > 0, norm, 1.0)
+    return scaled_rows(vectors) / FINE
+
+
+def scaled_rows(vectors: npt.NDArray[Any]) -> FloatArray:
+    """Rows scaled to norm `FINE`, not yet whole: what both grids are rounded from, shape (n, d)."""
+    grid = vectors.astype(np.float64)
+    grid *= _STEP
+    np.rint(grid, out=grid)
+    norm = np.sqrt(np.add.reduce(grid * grid, 1, keepdims=True))
+    grid /= np.maximum(norm, 1.0) / FINE  # a row of whole numbers is zero or at least 1 long
+    return grid
 
 
 def coarse_rows(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Unit rows in steps of 1/4064 as float32 integers: `a @ b.T` of two such arrays is exact, `COARSE ** 2` times the cosine."""
-    return np.rint(unit_rows(vectors) * COARSE).astype(np.float32)
+    return coarse_of(scaled_rows(vectors))
+
+
+def coarse_of(scaled: FloatArray) -> npt.NDArray[np.float32]:
+    """The same of rows that are scaled already."""
+    coarse = scaled * (COARSE / FINE)
+    return np.rint(coarse, out=coarse).astype(np.float32)
 
 
 def fine_rows(vectors: npt.NDArray[Any]) -> FloatArray:
     """Unit rows in steps of 2^-20 as float64 integers, for products with `grid_weights`."""
-    return np.rint(unit_rows(vectors) * FINE)
+    return np.rint(scaled_rows(vectors))
 
 
 def grid_weights(weights: FloatArray) -> tuple[FloatArray, float]:
@@ -45,3 +61,14 @@ def grid_weights(weights: FloatArray) -> tuple[FloatArray, float]:
     step = largest / WEIGHT_NORM if largest > 0 else 1.0
     step = 2.0 ** np.ceil(np.log2(step))
     return np.rint(weights / step), float(step / FINE)
+
+
+def grid_factors(factors: FloatArray, largest_sum: float) -> tuple[FloatArray, float]:
+    """Factors (p, m) as integers, and what turns `features @ integers` back, for features that are whole multiples of 1 / `FINE`.
+
+    Args:
+        factors: of each feature for each model.
+        largest_sum: bound of |Σ feature · factor| over any part of the features, in the factors' unit.
+    """
+    step = 2.0 ** np.ceil(np.log2(largest_sum * FINE / _LARGEST)) if largest_sum > 0 else 1.0
+    return np.rint(factors / step), float(step / FINE)

@@ -6,21 +6,22 @@ much as one.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from workbench.routing.exact import COARSE, FINE, grid_weights, unit_rows
-from workbench.routing.predictors.clusters import WHOLE, Clusters
-from workbench.routing.predictors.means import codes_by, task_rows
+from workbench.routing.exact import coarse_of, grid_factors, scaled_rows
+from workbench.routing.predictors.clusters import Clusters
+from workbench.routing.predictors.means import rows_for, task_rows
 from workbench.routing.predictors.predictor import State, TextEmbedder
-from workbench.routing.predictors.prompt_length import length_rank
+from workbench.routing.predictors.prompt_length import rank_among
 from workbench.routing.queries import BoolArray, FloatArray, Queries
 
-_VALUE_STEP = 2.0**-26
-"""Values at centres are kept in these steps: shares of three sets sum to 3 · 2^20, so that a sum stays below 2^53 for values up to ±40."""
-_PRODUCT_STEP = _VALUE_STEP / WHOLE
+_BLOCK = 512
+"""Rows at a time: their features, 3 MB with 384 coordinates and 432 centres, stay in the processor's cache."""
 _ARRAYS = ("offset", "lengths", "length", "task", "weights", "at_centre", "task_at_centre", "mean")
 
 
@@ -93,29 +94,47 @@ def weighted_sum(parts: list[tuple[float, Terms]]) -> Terms:
 
 @dataclass(slots=True)
 class AdditiveQuality:
-    """Terms made ready for requests: whole numbers where sums must not depend on the batch."""
+    """Terms made ready for requests: length and task are rows of tables, everything else is one product.
+
+    A request's features are whole numbers: the coordinates of its embedding, then its shares of the centres. Their product with the
+    factors is exact, so that it does not depend on the batch. Another term that is linear in features of a prompt is another group of
+    columns in `_features` and of rows in `_factors`; beyond finding the features it costs a request next to nothing.
+    """
 
     kind: ClassVar[str] = "additive"
     embedder: TextEmbedder | None
     terms: Terms
-    _weights: FloatArray = field(init=False)
-    _weight_scale: float = field(init=False)
-    _values: FloatArray = field(init=False)
-    _task_values: FloatArray = field(init=False)
-    _rows: dict[str | None, int] = field(init=False)
+    _bends: list[float] = field(init=False, repr=False)
+    _by_length: FloatArray = field(init=False, repr=False)
+    _rows: dict[str | None, int] = field(init=False, repr=False)
+    _by_task: FloatArray = field(init=False, repr=False)
+    _factors: FloatArray = field(init=False, repr=False)
+    _unlabelled_factors: FloatArray | None = field(init=False, repr=False)
+    _scale: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._weights, self._weight_scale = (
-            grid_weights(self.terms.weights) if len(self.terms.weights) else (self.terms.weights, 1.0)
-        )
-        self._rows = task_rows(self.terms.tasks)
-        self._values = np.rint(self.terms.at_centre / _VALUE_STEP)
-        self._task_values = np.rint(self.terms.task_at_centre / _VALUE_STEP)
+        terms = self.terms
+        self._bends, self._by_length = _length_table(terms)
+        self._rows, self._by_task = task_rows(terms.tasks), terms.task
+        labelled, unlabelled = terms.at_centre, None
+        if len(
+            terms.task_at_centre
+        ):  # without a label, what is usual near the centres stands in for the row of the task
+            self._rows[None] = len(terms.tasks)
+            self._by_task = np.insert(terms.task, len(terms.tasks), 0.0, axis=0)
+            unlabelled = terms.at_centre + terms.task_at_centre
+        n_sets = 0 if terms.clusters is None else len(terms.clusters.sizes)
+        tables = (values for values in (labelled, unlabelled) if values is not None)
+        most = max(_largest_sum(terms.weights, values, n_sets) for values in tables)
+        self._factors, self._scale = grid_factors(_stacked(terms.weights, labelled), most)
+        self._unlabelled_factors = None
+        if unlabelled is not None:
+            self._unlabelled_factors = grid_factors(_stacked(terms.weights, unlabelled), most)[0]
 
     @property
     def needs_vectors(self) -> bool:
         """Whether it embeds."""
-        return bool(len(self._weights) or len(self._values))
+        return bool(len(self._factors))
 
     def estimate(self, queries: Queries) -> FloatArray:
         """Expected quality, shape (n, m)."""
@@ -124,38 +143,65 @@ class AdditiveQuality:
     def assess(self, queries: Queries) -> tuple[FloatArray, BoolArray | None]:
         """Expected quality (n, m), and which requests lie outside what was recorded (n,): those get each model's mean on
         their task."""
-        terms = self.terms
-        estimate = np.repeat(terms.offset[None, :], len(queries), axis=0)
-        if len(terms.lengths):
-            r = length_rank(queries, terms.lengths)[:, None] - 0.5
-            estimate += r * terms.length[0]
-            estimate += (r * r - 1.0 / 12.0) * terms.length[1]
-        if terms.tasks:
-            estimate += terms.task[codes_by(self._rows, queries)]
+        base = self._base(queries)
         if not self.needs_vectors or not len(queries):
-            return estimate, None
+            return base, None
         assert self.embedder is not None
-        unit = unit_rows(self.embedder.embed(list(queries.texts)))
-        if len(self._weights):
-            estimate += (np.rint(unit * FINE) @ self._weights) * self._weight_scale
-        if terms.clusters is None:
-            return estimate, None
-        return self._near_centres(estimate, unit, queries)
+        vectors = self.embedder.embed(list(queries.texts))
+        blocks = (slice(start, start + _BLOCK) for start in range(0, len(vectors), _BLOCK))
+        parts = [self._block(base[at], vectors[at], queries.tasks[at]) for at in blocks]
+        if len(parts) == 1:
+            return parts[0]
+        strange = [odd for _, odd in parts if odd is not None]
+        return np.concatenate([part for part, _ in parts]), np.concatenate(strange) if strange else None
 
-    def _near_centres(self, estimate: FloatArray, unit: FloatArray, queries: Queries) -> tuple[FloatArray, BoolArray]:
+    def _base(self, queries: Queries) -> FloatArray:
+        """Level, length and task, shape (n, m)."""
+        base = self._by_length[[bisect_right(self._bends, len(text)) for text in queries.texts]]
+        if len(self._by_task):
+            base += rows_for(self._by_task, self._rows, queries.tasks)
+        return base
+
+    def _block(
+        self, base: FloatArray, vectors: npt.NDArray[Any], tasks: tuple[str | None, ...]
+    ) -> tuple[FloatArray, BoolArray | None]:
+        """The base with what the vectors say, and which of them are unlike all recorded ones."""
+        features, nearest = self._features(vectors)
+        estimate = self._products(features, tasks)
+        estimate += base
         clusters = self.terms.clusters
-        assert clusters is not None
-        similarities = clusters.similarities(np.rint(unit * COARSE).astype(np.float32))
-        shares = clusters.shares(similarities)
-        estimate += (shares @ self._values) * _PRODUCT_STEP
-        if len(self._task_values) and None in queries.tasks:
-            guessed = (shares @ self._task_values) * _PRODUCT_STEP
-            unlabelled = np.fromiter((task is None for task in queries.tasks), np.bool_, len(queries))
-            estimate += np.where(unlabelled[:, None], guessed - self.terms.task[-1], 0.0)
-        strange = similarities.max(axis=1) < clusters.border
-        if strange.any():
-            estimate[strange] = self.terms.mean[codes_by(self._rows, queries)[strange]]
+        if clusters is None or nearest is None:
+            return estimate, None
+        strange: BoolArray = nearest < clusters.border
+        if np.count_nonzero(strange):
+            rows = np.flatnonzero(strange).tolist()
+            estimate[rows] = rows_for(self.terms.mean, task_rows(self.terms.tasks), [tasks[row] for row in rows])
         return estimate, strange
+
+    def _features(self, vectors: npt.NDArray[Any]) -> tuple[FloatArray, npt.NDArray[Any] | None]:
+        """Whole features in the order of the factors, shape (n, p), and the similarity to the nearest centre, shape (n,)."""
+        scaled, clusters, d = scaled_rows(vectors), self.terms.clusters, len(self.terms.weights)
+        features = np.empty((len(scaled), len(self._factors)))
+        if d:
+            np.rint(scaled, out=features[:, :d])
+        if clusters is None:
+            return features, None
+        similarities = clusters.similarities(coarse_of(scaled))
+        clusters.shares(similarities, out=features[:, d:])
+        return features, np.maximum.reduce(similarities, 1)
+
+    def _products(self, features: FloatArray, tasks: tuple[str | None, ...]) -> FloatArray:
+        """Features times factors, shape (n, m); requests without a label may have factors of their own."""
+        products: FloatArray
+        if self._unlabelled_factors is None or None not in tasks:
+            products = features @ self._factors
+        elif tasks.count(None) == len(tasks):
+            products = features @ self._unlabelled_factors
+        else:
+            unlabelled = np.array([task is None for task in tasks])[:, None]
+            products = np.where(unlabelled, features @ self._unlabelled_factors, features @ self._factors)
+        products *= self._scale
+        return products
 
     def to_state(self) -> State:
         """The terms."""
@@ -178,3 +224,27 @@ class AdditiveQuality:
             clusters = Clusters.from_state(state.part("clusters", state.settings["clusters"]))
         terms = Terms(tasks=tuple(state.settings["tasks"]), clusters=clusters, **{n: state.arrays[n] for n in _ARRAYS})
         return cls(embedder, terms)
+
+
+def _length_table(terms: Terms) -> tuple[list[float], FloatArray]:
+    """Level and length term by length: where the recorded lengths bend it, and its value on each piece, shape (bends + 1, m).
+
+    Lengths are whole, so that a piece is one recorded length or what lies between two of them.
+    """
+    if not len(terms.lengths):
+        return [], terms.offset[None, :]
+    known = np.unique(terms.lengths)
+    bends = np.column_stack([known, known + 0.5]).ravel()
+    r = rank_among(np.append(known[0] - 1.0, bends), terms.lengths)[:, None] - 0.5
+    return bends.tolist(), terms.offset + r * terms.length[0] + (r * r - 1.0 / 12.0) * terms.length[1]
+
+
+def _stacked(weights: FloatArray, values: FloatArray) -> FloatArray:
+    """The factors of all features, shape (d + k, m)."""
+    return np.concatenate([part for part in (weights, values) if len(part)] or [weights])
+
+
+def _largest_sum(weights: FloatArray, values: FloatArray, n_sets: int) -> float:
+    """Bound of any partial sum: unit rows times weights by Cauchy-Schwarz, and shares that sum to 1 in each set of centres."""
+    line = float(np.sqrt((weights * weights).sum(axis=0)).max(initial=0.0))
+    return line + n_sets * float(np.abs(values).max(initial=0.0))

@@ -73,15 +73,16 @@ class Clusters:
         products: Vectors = vectors @ self.centres.T
         return products
 
-    def shares(self, similarities: Vectors) -> FloatArray:
-        """Soft weights, whole numbers that sum to `WHOLE` in each set (but for rounding), shape (n, k)."""
+    def shares(self, similarities: Vectors, out: FloatArray | None = None) -> FloatArray:
+        """Soft weights, whole numbers that sum to `WHOLE` in each set (but for rounding), shape (n, k); `out` receives them."""
         if not len(similarities):
             return np.empty(similarities.shape)
-        below = np.maximum.reduceat(similarities, self._first, axis=1).take(self._set, axis=1) - similarities
+        below = np.maximum.reduceat(similarities, self._first, 1).take(self._set, 1)
+        below -= similarities
         below *= _STEP
-        weights: FloatArray = _WEIGHT_AT.take(np.minimum(below, _LAST, out=below).astype(np.intp))
-        weights *= (WHOLE / np.add.reduceat(weights, self._first, axis=1)).take(self._set, axis=1)
-        return np.rint(weights, out=weights)
+        weights: FloatArray = _WEIGHT_AT.take(below.astype(np.intp), mode="clip")  # beyond the table nothing weighs
+        weights *= (WHOLE / np.add.reduceat(weights, self._first, 1)).take(self._set, 1)
+        return np.rint(weights, out=weights if out is None else out)
 
     def shares_of(self, vectors: Vectors) -> FloatArray:
         """Shares of many rows in 0..1, block by block, shape (n, k)."""
@@ -105,7 +106,6 @@ def _table() -> FloatArray:
 
 
 _WEIGHT_AT = _table()
-_LAST = np.float32(_STEPS)
 _STEP = np.float32(_STEPS / (_REACH * COARSE * COARSE))
 
 

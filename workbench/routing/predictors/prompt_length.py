@@ -16,7 +16,11 @@ from workbench.routing.queries import FloatArray, Queries
 
 def length_rank(queries: Queries, known_lengths: FloatArray) -> FloatArray:
     """Share of the known prompts that are shorter, ties counted half, in 0..1, shape (n,). Lengths are characters."""
-    lengths = np.array([len(text) for text in queries.texts], np.float64)
+    return rank_among(np.array([len(text) for text in queries.texts], np.float64), known_lengths)
+
+
+def rank_among(lengths: FloatArray, known_lengths: FloatArray) -> FloatArray:
+    """The same for lengths, shape (n,)."""
     below = known_lengths.searchsorted(lengths, "left") + known_lengths.searchsorted(lengths, "right")
     return below / (2.0 * max(len(known_lengths), 1))
 
