@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from workbench.evaluation.statistics import mean_score, resampled_weights
+from workbench.routing import Predictions
 from workbench.routing.calibration import reliability
 from workbench.tuning.baselines import (
     Baseline,
@@ -18,12 +21,14 @@ from workbench.tuning.baselines import (
     random_mix,
     single,
 )
-from workbench.tuning.evidence import Comparison, Measured
+from workbench.tuning.evidence import Comparison, Measured, SweepVerdict
+from workbench.tuning.matrix import OutcomeMatrix
 from workbench.tuning.metrics import FORMULAS, aiq, apgr, call_curve
 from workbench.tuning.result import Band, SweepResult
 from workbench.tuning.selection import Replay, rule_text
 from workbench.tuning.sweeps import SweepState
 
+IntArray = npt.NDArray[np.intp]
 TRIVIAL = {"prompt-length": "prompt length", "task-mean": "task label"}
 """Predictors that stand among the baselines: kind → name of the line."""
 BAND_DRAWS = 400
@@ -44,7 +49,7 @@ def result_of(state: SweepState) -> SweepResult:
         best_single=state.matrix.models[state.single],
         singles={name: (cost, score) for name, cost, score in means},
         band=frontier_band(state.report[state.chosen.name], np.random.default_rng([state.config.seed, 2])),
-        heat=_heat(state),
+        heat=heat_of(state.report[state.chosen.name].matrix, state.choice),
     )
 
 
@@ -55,8 +60,10 @@ def _document(state: SweepState) -> dict[str, Any]:
         "n_prompts": len(matrix),
         "n_models": len(matrix.models),
         "split": state.split.sizes(),
-        "baselines": {b.name: _baseline_json(b, state) for b in _baselines(state)},
-        "policies": {name: _policy_json(state, name) for name in state.report},
+        "baselines": {
+            b.name: baseline_json(b, state.matrix.take(state.split.report).groups) for b in _baselines(state)
+        },
+        "policies": {name: policy_json(state, name) for name in state.report},
         "chosen": _chosen_json(state),
         "verdict": state.verdict.answer,
         "because": state.verdict.because,
@@ -67,9 +74,11 @@ def _document(state: SweepState) -> dict[str, Any]:
         "rule": state.config.rule,
         "spend_usd_per_1k": state.config.spend_usd_per_1k,
         "selection_rule": rule_text(state.config.rule, state.config.spend_usd),
-        "power": _power_json(state),
+        "power": power_json(state.verdict),
         "calibration": state.config.calibration_method,
-        "reliability": _reliability_json(state),
+        "reliability": reliability_json(
+            state.report[state.chosen.name].predictions, state.report[state.chosen.name].matrix, state.config.seed
+        ),
         "n_compared": len(state.picks),
         "cost_source": matrix.cost_source,
         "prices": dict(matrix.prices) if matrix.cost_source == "measured" else {},
@@ -82,13 +91,13 @@ def _document(state: SweepState) -> dict[str, Any]:
     }
 
 
-def _reliability_json(state: SweepState) -> dict[str, Any]:
-    """How far the chosen predictor's scores come true on the report split, model by model."""
-    replay, found = state.report[state.chosen.name], {}
-    for column, name in enumerate(replay.matrix.models):
-        rng = np.random.default_rng([state.config.seed, 3, column])
-        predicted, realised = replay.predictions.quality[:, column], replay.matrix.score[:, column]
-        curve = reliability(predicted, realised, replay.matrix.groups, rng, draws=RELIABILITY_DRAWS)
+def reliability_json(predictions: Predictions, matrix: OutcomeMatrix, seed: int) -> dict[str, Any]:
+    """How far predicted scores come true on a split, model by model."""
+    found = {}
+    for column, name in enumerate(matrix.models):
+        rng = np.random.default_rng([seed, 3, column])
+        predicted, realised = predictions.quality[:, column], matrix.score[:, column]
+        curve = reliability(predicted, realised, matrix.groups, rng, draws=RELIABILITY_DRAWS)
         bins = zip(curve.predicted.tolist(), curve.realised.tolist(), curve.count.tolist(), strict=True)
         found[name] = {
             "ece": curve.ece,
@@ -99,8 +108,9 @@ def _reliability_json(state: SweepState) -> dict[str, Any]:
     return found
 
 
-def _power_json(state: SweepState) -> dict[str, Any] | None:
-    power = state.verdict.power
+def power_json(verdict: SweepVerdict) -> dict[str, Any] | None:
+    """How many prompts would settle the verdict; None where that was not asked."""
+    power = verdict.power
     return None if power is None else {"report": power.report, "total": power.total, "because": power.because}
 
 
@@ -110,18 +120,37 @@ def _embedder_name(state: SweepState) -> str:
 
 
 def _baselines(state: SweepState) -> list[Baseline]:
-    """Singles, cheapest, best single, random, the trivial predictors as picked, and the oracles; on the report split."""
-    report = state.report[state.chosen.name].matrix
-    names = report.models
-    counts = np.bincount(state.choice, minlength=len(names))
-    lines = [single(report, column, name) for column, name in enumerate(names)]
+    """Those of the report split, with the trivial predictors as picked."""
     cheapest = cheapest_single(state.choose[state.chosen.name].matrix)
+    return baselines_of(
+        state.report[state.chosen.name].matrix, state.choice, state.single, cheapest, trivial_baselines(state)
+    )
+
+
+def baselines_of(
+    report: OutcomeMatrix, choice: IntArray, best: int, cheapest: int, more: Sequence[Baseline]
+) -> list[Baseline]:
+    """Singles, cheapest, best single, random at the mix of `choice`, those given, and the oracles; on the report split.
+
+    Args:
+        report: the report split.
+        choice: column that the judged policy chose for each row; -1 for nobody.
+        best, cheapest: columns of the single models that were best and cheapest before the report.
+        more: further lines, e.g. trivial predictors.
+    """
+    names = report.models
+    counts = np.bincount(choice[choice >= 0], minlength=len(names))
+    lines = [single(report, column, name) for column, name in enumerate(names)]
     lines.append(single(report, cheapest, f"cheapest ({names[cheapest]})"))
-    lines.append(single(report, state.single, f"best single ({names[state.single]})"))
+    lines.append(single(report, best, f"best single ({names[best]})"))
     lines.append(random_mix(report, counts / len(report)))
-    lines += [_as_baseline(state, kind, name) for kind, name in TRIVIAL.items() if kind in state.report]
     corrected = corrected_oracle(report)
-    return [*lines, *([corrected] if corrected is not None else []), oracle(report)]
+    return [*lines, *more, *([corrected] if corrected is not None else []), oracle(report)]
+
+
+def trivial_baselines(state: SweepState) -> list[Baseline]:
+    """The trivial predictors at their own chosen thresholds, on the report split."""
+    return [_as_baseline(state, kind, name) for kind, name in TRIVIAL.items() if kind in state.report]
 
 
 def _as_baseline(state: SweepState, kind: str, name: str) -> Baseline:
@@ -131,8 +160,8 @@ def _as_baseline(state: SweepState, kind: str, name: str) -> Baseline:
     return Baseline(name, replay.matrix.score[rows, choice], replay.matrix.cost_usd[rows, choice])
 
 
-def _baseline_json(baseline: Baseline, state: SweepState) -> dict[str, Any]:
-    groups = state.report[state.chosen.name].matrix.groups
+def baseline_json(baseline: Baseline, groups: Sequence[str]) -> dict[str, Any]:
+    """A line of the table of baselines."""
     line: dict[str, Any] = {
         "score": float(baseline.score.mean()),
         "score_ci": list(mean_score(np.clip(baseline.score, 0.0, 1.0), groups).ci),
@@ -141,7 +170,8 @@ def _baseline_json(baseline: Baseline, state: SweepState) -> dict[str, Any]:
     return line if baseline.note is None else {**line, "note": baseline.note}
 
 
-def _policy_json(state: SweepState, name: str) -> dict[str, Any]:
+def policy_json(state: SweepState, name: str) -> dict[str, Any]:
+    """A predictor's frontier and its picked threshold on the report split."""
     replay, found, picked = state.report[name], state.found[name], state.picks[name]
     frontier, matrix = replay.frontier, replay.matrix
     costs = matrix.cost_usd.mean(axis=0)
@@ -158,7 +188,7 @@ def _policy_json(state: SweepState, name: str) -> dict[str, Any]:
         "picked": {
             "threshold": picked.threshold,
             "optimism": picked.score - found.score.mean,
-            **_comparison_json(found),
+            **comparison_json(found),
         },
     }
 
@@ -177,7 +207,8 @@ def recovered_area(replay: Replay) -> float | None:
     return apgr(call_curve(signal, matrix.score[:, 1 - strong], matrix.score[:, strong]))
 
 
-def _comparison_json(found: Comparison) -> dict[str, Any]:
+def comparison_json(found: Comparison) -> dict[str, Any]:
+    """A policy beside the best single model, with every interval."""
     return {
         **found.to_json(),
         "score_difference_ci_all": list(found.score_difference_ci_all or found.score_difference.ci),
@@ -201,7 +232,7 @@ def _chosen_json(state: SweepState) -> dict[str, Any]:
     return {
         "policy": chosen.name,
         "threshold": chosen.threshold,
-        **_comparison_json(found),
+        **comparison_json(found),
         "optimism": chosen.score - found.score.mean,
         "choose_score": chosen.score,
         "choose_cost_usd_per_1k": 1000 * chosen.cost_usd,
@@ -213,6 +244,11 @@ def _report_frame(state: SweepState) -> pl.DataFrame:
     """The report split under the recommended policy."""
     matrix = state.report[state.chosen.name].matrix
     column = state.choice if state.verdict.answer == "route" else np.full(len(matrix), state.single, np.intp)
+    return measured_frame(matrix, column, state.single)
+
+
+def measured_frame(matrix: OutcomeMatrix, column: IntArray, best: int) -> pl.DataFrame:
+    """A split's prompts, the model chosen for each, what that measured, and the best single model's score and cost."""
     rows = np.arange(len(matrix))
     latency = matrix.latency_s[rows, column]
     measured = pl.DataFrame(
@@ -221,8 +257,8 @@ def _report_frame(state: SweepState) -> pl.DataFrame:
             "score": matrix.score[rows, column],
             "cost_usd": matrix.cost_usd[rows, column],
             "latency_s": pl.Series(latency).fill_nan(None),
-            "best_single_score": matrix.score[:, state.single],
-            "best_single_cost_usd": matrix.cost_usd[:, state.single],
+            "best_single_score": matrix.score[:, best],
+            "best_single_cost_usd": matrix.cost_usd[:, best],
         }
     )
     return matrix.prompts.hstack(measured)
@@ -235,10 +271,9 @@ def _pilot_frame(state: SweepState) -> pl.DataFrame:
     return matrix.prompts.with_columns(pl.Series("choice", [matrix.models[j] for j in column]))
 
 
-def _heat(state: SweepState) -> pl.DataFrame:
-    """Mean score by task: each model, and the chosen policy."""
-    matrix = state.report[state.chosen.name].matrix
-    chosen = matrix.score[np.arange(len(matrix)), state.choice]
+def heat_of(matrix: OutcomeMatrix, choice: IntArray) -> pl.DataFrame:
+    """Mean score by task: each model, and the policy with these choices (nobody, -1, scores 0)."""
+    chosen = np.where(choice >= 0, matrix.score[np.arange(len(matrix)), choice], 0.0)
     columns = {f"model:{name}": matrix.score[:, j] for j, name in enumerate(matrix.models)}
     frame = pl.DataFrame({"task": pl.Series(matrix.queries.tasks, dtype=pl.String), **columns, "policy": chosen})
     means = frame.group_by("task").agg(pl.len().alias("n"), pl.exclude("task").mean())

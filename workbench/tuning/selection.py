@@ -7,9 +7,10 @@ put in the middle of the gap in which nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,24 @@ class Replay:
         return self.objective.build(threshold).choose(self.predictions, eligible)
 
 
+class Settings(Protocol):
+    """What one is picked from: settings of a policy on one split, numbered as the entries of a frontier."""
+
+    @property
+    def matrix(self) -> OutcomeMatrix:
+        """The split."""
+        ...
+
+    @property
+    def frontier(self) -> Frontier:
+        """What each entry realises."""
+        ...
+
+    def choices_at(self, threshold: float) -> IntArray:
+        """Choices at a threshold of the frontier, shape (n,)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pick:
     """A policy and its threshold, with what they realised on the choose split."""
@@ -114,7 +133,7 @@ class Pick:
     cost_usd: float
 
 
-def pick(replays: dict[str, Replay], single: int, rule: str = "no-worse", spend_usd: float | None = None) -> Pick:
+def pick(replays: Mapping[str, Settings], single: int, rule: str = "no-worse", spend_usd: float | None = None) -> Pick:
     """The setting that the rule takes over all of `replays`, which share one choose split.
 
     Args:
@@ -140,7 +159,7 @@ def pick(replays: dict[str, Replay], single: int, rule: str = "no-worse", spend_
     return _cheapest({n: replays[n] for n, e in within.items() if len(e)}, within)
 
 
-def _furthest_above_mixes(replays: dict[str, Replay], spend_usd: float | None, rule: str) -> Pick:
+def _furthest_above_mixes(replays: Mapping[str, Settings], spend_usd: float | None, rule: str) -> Pick:
     """The entry with the largest score above the singles' hull at its cost; with a limit and rule "no-worse", the best score within it."""
     picks: list[tuple[float, Pick]] = []
     for name, replay in replays.items():
@@ -167,14 +186,14 @@ def _near(frontier: Frontier, spend_usd: float) -> list[int]:
     return [int(within[frontier.cost_usd[within].argmax()])] if len(within) else []
 
 
-def _cost_error(replay: Replay, entry: int) -> float:
+def _cost_error(replay: Settings, entry: int) -> float:
     matrix = replay.matrix
     cost = matrix.cost_usd[np.arange(len(matrix)), replay.choices_at(replay.frontier.middle(entry))]
     error = clustered_se(cost, matrix.groups)
     return 0.0 if np.isnan(error) else error
 
 
-def _standard_error(replay: Replay, entry: int, single: int) -> float:
+def _standard_error(replay: Settings, entry: int, single: int) -> float:
     matrix = replay.matrix
     choice = replay.choices_at(replay.frontier.middle(entry))
     difference = matrix.score[np.arange(len(matrix)), choice] - matrix.score[:, single]
@@ -182,7 +201,7 @@ def _standard_error(replay: Replay, entry: int, single: int) -> float:
     return 0.0 if np.isnan(error) else error
 
 
-def _cheapest(replays: dict[str, Replay], within: dict[str, IntArray] | None = None) -> Pick:
+def _cheapest(replays: Mapping[str, Settings], within: dict[str, IntArray] | None = None) -> Pick:
     """The cheapest entry, the better on a tie, then the first name."""
     picks: list[Pick] = []
     for name, replay in replays.items():
