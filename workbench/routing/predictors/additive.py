@@ -15,14 +15,15 @@ import numpy.typing as npt
 
 from workbench.routing.exact import coarse_of, grid_factors, scaled_rows
 from workbench.routing.predictors.clusters import Clusters
-from workbench.routing.predictors.means import rows_for, task_rows
+from workbench.routing.predictors.means import codes_of, picked, task_rows
 from workbench.routing.predictors.predictor import State, TextEmbedder
 from workbench.routing.predictors.prompt_length import rank_among
+from workbench.routing.predictors.surface import Surface
 from workbench.routing.queries import BoolArray, FloatArray, Queries
 
 _BLOCK = 512
 """Rows at a time: their features, 3 MB with 384 coordinates and 432 centres, stay in the processor's cache."""
-_ARRAYS = ("offset", "lengths", "length", "task", "weights", "at_centre", "task_at_centre", "mean")
+_ARRAYS = ("offset", "lengths", "length", "task", "weights", "at_centre", "task_at_centre", "mean", "surface")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,8 @@ class Terms:
         clusters: the centres; None without.
         at_centre: value at each centre, weighed by nearness, shape (k, m).
         task_at_centre: expected `task` term near each centre, used when a request has no label, shape (k, m).
+        surfaces: how a prompt is written, beside the recorded ones; None without.
+        surface: factors of its features, shape (s, m).
     """
 
     offset: FloatArray
@@ -53,6 +56,8 @@ class Terms:
     clusters: Clusters | None = None
     at_centre: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     task_at_centre: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    surfaces: Surface | None = None
+    surface: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
     @classmethod
     def constant(cls, mean: FloatArray) -> Self:
@@ -69,6 +74,7 @@ def weighted_sum(parts: list[tuple[float, Terms]]) -> Terms:
     lengths = max((t.lengths for _, t in parts), key=len)
     d = max(len(t.weights) for _, t in parts)
     k = 0 if clusters is None else len(clusters)
+    surfaces = next((t.surfaces for _, t in parts if t.surfaces is not None), None)
 
     def total(name: str, rows: int) -> FloatArray:
         out = np.zeros((rows, m))
@@ -89,6 +95,8 @@ def weighted_sum(parts: list[tuple[float, Terms]]) -> Terms:
         clusters=clusters,
         at_centre=total("at_centre", k) if k else np.empty((0, 0)),
         task_at_centre=total("task_at_centre", k) if k and tasks else np.empty((0, 0)),
+        surfaces=surfaces,
+        surface=np.empty((0, 0)) if surfaces is None else total("surface", len(surfaces)),
     )
 
 
@@ -125,11 +133,11 @@ class AdditiveQuality:
             unlabelled = terms.at_centre + terms.task_at_centre
         n_sets = 0 if terms.clusters is None else len(terms.clusters.sizes)
         tables = (values for values in (labelled, unlabelled) if values is not None)
-        most = max(_largest_sum(terms.weights, values, n_sets) for values in tables)
-        self._factors, self._scale = grid_factors(_stacked(terms.weights, labelled), most)
+        most = max(_largest_sum(terms, values, n_sets) for values in tables)
+        self._factors, self._scale = grid_factors(_stacked(terms, labelled), most)
         self._unlabelled_factors = None
         if unlabelled is not None:
-            self._unlabelled_factors = grid_factors(_stacked(terms.weights, unlabelled), most)[0]
+            self._unlabelled_factors = grid_factors(_stacked(terms, unlabelled), most)[0]
 
     @property
     def needs_vectors(self) -> bool:
@@ -145,28 +153,28 @@ class AdditiveQuality:
         their task."""
         base = self._base(queries)
         if not self.needs_vectors or not len(queries):
-            return base, None
+            return base.copy(), None
         assert self.embedder is not None
         vectors = self.embedder.embed(list(queries.texts))
+        if len(vectors) <= _BLOCK:
+            return self._block(base, vectors, queries.texts, queries.tasks)
         blocks = (slice(start, start + _BLOCK) for start in range(0, len(vectors), _BLOCK))
-        parts = [self._block(base[at], vectors[at], queries.tasks[at]) for at in blocks]
-        if len(parts) == 1:
-            return parts[0]
+        parts = [self._block(base[at], vectors[at], queries.texts[at], queries.tasks[at]) for at in blocks]
         strange = [odd for _, odd in parts if odd is not None]
         return np.concatenate([part for part, _ in parts]), np.concatenate(strange) if strange else None
 
     def _base(self, queries: Queries) -> FloatArray:
-        """Level, length and task, shape (n, m)."""
-        base = self._by_length[[bisect_right(self._bends, len(text)) for text in queries.texts]]
-        if len(self._by_task):
-            base += rows_for(self._by_task, self._rows, queries.tasks)
-        return base
+        """Level, length and task, shape (n, m); not to be written to."""
+        base = picked(self._by_length, [bisect_right(self._bends, len(text)) for text in queries.texts])
+        if not len(self._by_task):
+            return base
+        return base + picked(self._by_task, codes_of(self._rows, queries.tasks, len(self._by_task) - 1))
 
     def _block(
-        self, base: FloatArray, vectors: npt.NDArray[Any], tasks: tuple[str | None, ...]
+        self, base: FloatArray, vectors: npt.NDArray[Any], texts: tuple[str, ...], tasks: tuple[str | None, ...]
     ) -> tuple[FloatArray, BoolArray | None]:
         """The base with what the vectors say, and which of them are unlike all recorded ones."""
-        features, nearest = self._features(vectors)
+        features, nearest = self._features(vectors, texts)
         estimate = self._products(features, tasks)
         estimate += base
         clusters = self.terms.clusters
@@ -174,20 +182,25 @@ class AdditiveQuality:
             return estimate, None
         strange: BoolArray = nearest < clusters.border
         if np.count_nonzero(strange):
-            rows = np.flatnonzero(strange).tolist()
-            estimate[rows] = rows_for(self.terms.mean, task_rows(self.terms.tasks), [tasks[row] for row in rows])
+            rows, labels = np.flatnonzero(strange).tolist(), self.terms.tasks
+            codes = codes_of(task_rows(labels), [tasks[row] for row in rows], len(labels))
+            estimate[rows] = picked(self.terms.mean, codes)
         return estimate, strange
 
-    def _features(self, vectors: npt.NDArray[Any]) -> tuple[FloatArray, npt.NDArray[Any] | None]:
+    def _features(
+        self, vectors: npt.NDArray[Any], texts: tuple[str, ...]
+    ) -> tuple[FloatArray, npt.NDArray[Any] | None]:
         """Whole features in the order of the factors, shape (n, p), and the similarity to the nearest centre, shape (n,)."""
         scaled, clusters, d = scaled_rows(vectors), self.terms.clusters, len(self.terms.weights)
         features = np.empty((len(scaled), len(self._factors)))
         if d:
             np.rint(scaled, out=features[:, :d])
+        if self.terms.surfaces is not None:
+            features[:, len(self._factors) - len(self.terms.surface) :] = self.terms.surfaces.whole(texts)
         if clusters is None:
             return features, None
         similarities = clusters.similarities(coarse_of(scaled))
-        clusters.shares(similarities, out=features[:, d:])
+        clusters.shares(similarities, out=features[:, d : d + len(clusters)])
         return features, np.maximum.reduce(similarities, 1)
 
     def _products(self, features: FloatArray, tasks: tuple[str | None, ...]) -> FloatArray:
@@ -214,6 +227,8 @@ class AdditiveQuality:
             clusters = terms.clusters.to_state()
             settings["clusters"] = clusters.settings
             arrays |= clusters.within("clusters")
+        if terms.surfaces is not None:
+            arrays |= terms.surfaces.to_state().within("surfaces")
         return State(settings, arrays)
 
     @classmethod
@@ -222,7 +237,11 @@ class AdditiveQuality:
         clusters = None
         if "clusters" in state.settings:
             clusters = Clusters.from_state(state.part("clusters", state.settings["clusters"]))
-        terms = Terms(tasks=tuple(state.settings["tasks"]), clusters=clusters, **{n: state.arrays[n] for n in _ARRAYS})
+        surfaces = None
+        if "surfaces.centre" in state.arrays:
+            surfaces = Surface.from_state(state.part("surfaces", {}))
+        arrays = {name: state.arrays[name] for name in _ARRAYS if name in state.arrays}
+        terms = Terms(tasks=tuple(state.settings["tasks"]), clusters=clusters, surfaces=surfaces, **arrays)
         return cls(embedder, terms)
 
 
@@ -239,12 +258,15 @@ def _length_table(terms: Terms) -> tuple[list[float], FloatArray]:
     return bends.tolist(), terms.offset + r * terms.length[0] + (r * r - 1.0 / 12.0) * terms.length[1]
 
 
-def _stacked(weights: FloatArray, values: FloatArray) -> FloatArray:
-    """The factors of all features, shape (d + k, m)."""
-    return np.concatenate([part for part in (weights, values) if len(part)] or [weights])
+def _stacked(terms: Terms, values: FloatArray) -> FloatArray:
+    """The factors of all features: coordinates, shares of the centres, how the prompt is written; shape (d + k + s, m)."""
+    return np.concatenate([part for part in (terms.weights, values, terms.surface) if len(part)] or [terms.weights])
 
 
-def _largest_sum(weights: FloatArray, values: FloatArray, n_sets: int) -> float:
-    """Bound of any partial sum: unit rows times weights by Cauchy-Schwarz, and shares that sum to 1 in each set of centres."""
-    line = float(np.sqrt((weights * weights).sum(axis=0)).max(initial=0.0))
-    return line + n_sets * float(np.abs(values).max(initial=0.0))
+def _largest_sum(terms: Terms, values: FloatArray, n_sets: int) -> float:
+    """Bound of any partial sum: unit rows times weights by Cauchy-Schwarz, shares that sum to 1 in each set, and bounded features."""
+    line = float(np.sqrt((terms.weights * terms.weights).sum(axis=0)).max(initial=0.0))
+    total = line + n_sets * float(np.abs(values).max(initial=0.0))
+    if terms.surfaces is not None:
+        total += terms.surfaces.largest * float(np.abs(terms.surface).sum(axis=0).max(initial=0.0))
+    return total

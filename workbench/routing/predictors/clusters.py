@@ -50,11 +50,11 @@ class Clusters:
     sizes: tuple[int, ...]
     border: float
     _first: IntArray = field(init=False)
-    _set: IntArray = field(init=False)
+    _sizes: IntArray = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_first", np.cumsum([0, *self.sizes[:-1]]))
-        object.__setattr__(self, "_set", np.repeat(np.arange(len(self.sizes)), self.sizes))
+        object.__setattr__(self, "_sizes", np.array(self.sizes, np.intp))
 
     @classmethod
     def fit(cls, vectors: Vectors) -> Self:
@@ -77,11 +77,12 @@ class Clusters:
         """Soft weights, whole numbers that sum to `WHOLE` in each set (but for rounding), shape (n, k); `out` receives them."""
         if not len(similarities):
             return np.empty(similarities.shape)
-        below = np.maximum.reduceat(similarities, self._first, 1).take(self._set, 1)
+        below = np.maximum.reduceat(similarities, self._first, 1).repeat(self._sizes, 1)
         below -= similarities
         below *= _STEP
-        weights: FloatArray = _WEIGHT_AT.take(below.astype(np.intp), mode="clip")  # beyond the table nothing weighs
-        weights *= (WHOLE / np.add.reduceat(weights, self._first, 1)).take(self._set, 1)
+        np.minimum(below, _LAST, out=below)  # `take` could clip as well, at a mispredicted branch a centre
+        weights: FloatArray = _WEIGHT_AT.take(below.astype(np.intp))
+        weights *= (WHOLE / np.add.reduceat(weights, self._first, 1)).repeat(self._sizes, 1)
         return np.rint(weights, out=weights if out is None else out)
 
     def shares_of(self, vectors: Vectors) -> FloatArray:
@@ -106,6 +107,7 @@ def _table() -> FloatArray:
 
 
 _WEIGHT_AT = _table()
+_LAST = np.float32(_STEPS)
 _STEP = np.float32(_STEPS / (_REACH * COARSE * COARSE))
 
 

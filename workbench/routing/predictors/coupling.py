@@ -19,7 +19,9 @@ from workbench.routing.predictors.predictor import level_and_differences
 from workbench.routing.predictors.spectrum import PENALTIES, validated
 from workbench.routing.queries import FloatArray, IntArray
 
-_LINEAR = ("length", "task", "weights", "at_centre", "task_at_centre")
+LEAST_SPREAD = 1e-6
+"""Estimates that vary by less are one constant and rounding."""
+_LINEAR = ("length", "task", "weights", "at_centre", "task_at_centre", "surface")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +49,8 @@ class Coupling:
             [[1.0, 0.5]]
         """
         parts = _parts(estimates)
+        if parts.std(axis=0).max() < LEAST_SPREAD:
+            return cls(parts.mean(axis=0), np.zeros((parts.shape[1], quality.shape[1])))
         found = validated(parts, _parts(quality) - parts, folds)
         useful = found.penalties < PENALTIES[-1]
         slope = np.where(useful, found.line.slope, 0.0)

@@ -21,6 +21,7 @@ from workbench.routing.predictors.predictor import State, TextEmbedder, level_an
 from workbench.routing.predictors.prompt_length import length_rank, sorted_lengths
 from workbench.routing.predictors.ridge import needed_embedder
 from workbench.routing.predictors.spectrum import Line, validated
+from workbench.routing.predictors.surface import Surface
 from workbench.routing.predictors.task_mean import TaskMeanQuality
 from workbench.routing.queries import BoolArray, FloatArray, IntArray, Queries
 
@@ -31,7 +32,7 @@ TASK_SCALE = 1.0
 
 @dataclass(slots=True)
 class LocalQuality:
-    """`quality = level + line in embedding and length + values at the centres, weighed by nearness`."""
+    """`quality = level + line in embedding, length and manner of writing + values at the centres, weighed by nearness`."""
 
     kind: ClassVar[str] = "local"
     with_tasks: ClassVar[bool] = False
@@ -49,11 +50,13 @@ class LocalQuality:
         shares = clusters.shares_of(coarse)
         tasks = tuple(sorted({t for t in queries.tasks if t is not None})) if self.with_tasks else ()
         codes, lengths = task_codes(queries, tasks), sorted_lengths(queries)
+        surfaces = Surface.fit(queries.texts)
         features = np.column_stack(
             [
                 np.rint(unit * FINE) / FINE,
                 _length_terms(queries, lengths),
                 CENTRE_SCALE * shares,
+                surfaces.whole(queries.texts) / FINE,
                 TASK_SCALE * np.eye(len(tasks) + 1)[codes][:, :-1],
             ]
         )
@@ -65,7 +68,7 @@ class LocalQuality:
         found = validated(features, target, folds_of(queries))
         self.held_out = mean + found.held_out[:, :1] + found.held_out[:, 1:]
         self.task_shares = _task_shares(shares, codes, len(tasks))
-        terms = _terms(found.line, mean, fallback, unit.shape[1], lengths, tasks, clusters, codes, self.task_shares)
+        terms = _terms(found.line, mean, fallback, lengths, tasks, clusters, surfaces, codes, self.task_shares)
         self.fitted = AdditiveQuality(self.embedder, terms)
         return self
 
@@ -110,15 +113,16 @@ def _terms(
     line: Line,
     mean: FloatArray,
     fallback: FloatArray,
-    d: int,
     lengths: FloatArray,
     tasks: tuple[str, ...],
     clusters: Clusters,
+    surfaces: Surface,
     codes: IntArray,
     task_shares: FloatArray,
 ) -> Terms:
     slope = line.slope[:, :1] + line.slope[:, 1:]
-    weights, length, centres, task = np.split(slope, np.cumsum([d, 2, len(clusters)]))
+    d = clusters.centres.shape[1]
+    weights, length, centres, surface, task = np.split(slope, np.cumsum([d, 2, len(clusters), len(surfaces)]))
     m = slope.shape[1]
     table = np.concatenate([TASK_SCALE * task, np.zeros((1, m))])
     if tasks:  # a label that was never seen gets the mean over the labels
@@ -133,6 +137,8 @@ def _terms(
         weights=weights,
         clusters=clusters,
         at_centre=CENTRE_SCALE * centres,
+        surfaces=surfaces,
+        surface=surface,
         task_at_centre=task_shares @ table if tasks else np.empty((0, 0)),
     )
 

@@ -12,6 +12,7 @@ from workbench.routing.queries import FloatArray, IntArray
 
 PENALTIES = 10.0 ** np.arange(-2.0, 4.01, 0.5)
 """Tried penalties, in units of the mean eigenvalue of the features' Gram matrix."""
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +66,7 @@ class Spectrum:
         x, y = features - centre, target - mean
         values, vectors = np.linalg.eigh(x @ x.T)
         values = np.maximum(values, 0.0)
-        return cls(centre, mean, values, x.T @ vectors, vectors.T @ y, _unit(values, p))
+        return cls(centre, mean, values, x.T @ vectors, vectors.T @ y, _unit(values, p, float((features**2).sum())))
 
     @classmethod
     def of_moments(cls, sums: Moments) -> Self:
@@ -74,7 +75,7 @@ class Spectrum:
         values, basis = np.linalg.eigh(sums.xx - sums.n * np.outer(centre, centre))
         values = np.maximum(values, 0.0)
         moments = basis.T @ (sums.xy - sums.n * np.outer(centre, mean))
-        return cls(centre, mean, values, basis, moments, _unit(values, len(values)))
+        return cls(centre, mean, values, basis, moments, _unit(values, len(values), float(np.trace(sums.xx))))
 
     def solved(self, penalties: FloatArray) -> Line:
         """The solution with one relative penalty a target column, or one for all."""
@@ -82,9 +83,9 @@ class Spectrum:
         return Line(self.mean - self.centre @ slope, slope)
 
 
-def _unit(values: FloatArray, p: int) -> float:
-    """Mean eigenvalue over the p features."""
-    return max(float(values.sum()) / max(p, 1), float(np.finfo(np.float64).tiny))
+def _unit(values: FloatArray, p: int, squares: float) -> float:
+    """Mean eigenvalue over the p features, not below the rounding of the features' squares: constant features get no slope."""
+    return max(float(values.sum()), ROUNDING * squares, float(np.finfo(np.float64).tiny)) / max(p, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from workbench.routing.exact import coarse_rows
 from workbench.routing.predictors.additive import AdditiveQuality, Terms, weighted_sum
 from workbench.routing.predictors.clusters import Clusters
 from workbench.routing.predictors.constant import ConstantQuality
+from workbench.routing.predictors.coupling import Coupling
 from workbench.routing.predictors.folds import FOLDS, folds_of
 from workbench.routing.predictors.local import LocalOnTaskQuality, LocalQuality
 from workbench.routing.predictors.predictor import QualityEstimator, State, TextEmbedder, level_and_differences
@@ -33,6 +34,8 @@ LEAST_WEIGHT = 0.02
 PARTS = 8
 """The held-out rows are divided into so many parts to see whether a blend that chooses better does so by more than a standard error."""
 LEAST_ROWS_A_PART = 10
+CLEAR = 2.0
+"""Standard errors by which another blend must choose better: a dozen are tried, and the luckiest of them is ahead by one without merit."""
 
 Linear = ConstantQuality | PromptLengthQuality | TaskMeanQuality | RidgeQuality | LocalQuality
 
@@ -49,7 +52,7 @@ class StackQuality:
     cost_usd: FloatArray | None = field(default=None, repr=False)
 
     def fit(self, queries: Queries, quality: FloatArray) -> Self:
-        """Fit every member, weigh them on held-out rows, fold them into one sum."""
+        """Fit every member, weigh them on held-out rows, join what they say of the models, fold everything into one sum."""
         shared, folds, mean = LastBatch(self.embedder), folds_of(queries), quality.mean(axis=0)
         members = [member.fit(queries, quality) for member in _members(shared, queries)]
         held = {member.kind: _held_out(member, queries, quality, folds) for member in members}
@@ -60,10 +63,12 @@ class StackQuality:
             "level": convex_weights({kind: part[0] for kind, part in parts.items()}, level),
             "differences": best_choosing(convex_weights(apart, differences), apart, quality, self.cost_usd),
         }
-        self.held_out = blended(self.weights["level"], {kind: part[0] for kind, part in parts.items()}) + blended(
+        mixed = blended(self.weights["level"], {kind: part[0] for kind, part in parts.items()}) + blended(
             self.weights["differences"], apart
         )
-        self.fitted = AdditiveQuality(self.embedder, _folded(members, self.weights, queries, mean))
+        coupling = Coupling.fit(mixed, quality, folds)
+        self.held_out = coupling.corrected(mixed)
+        self.fitted = AdditiveQuality(self.embedder, _folded(members, self.weights, coupling, queries, mean))
         return self
 
     def estimate(self, queries: Queries) -> FloatArray:
@@ -152,7 +157,7 @@ def best_choosing(
     """Of the mix, each member alone and each half-way blend, the one whose choices on held-out rows are worth most, if by more than noise.
 
     The mix has the least squared error over all models, but a choice hangs on the best few; on the reference family the mix alone
-    recovers less than its member `task-mean`. A gain within one standard error is none.
+    recovers less than its member `task-mean`. A gain within two standard errors is none.
 
     Args:
         mix: weights of the least squared error.
@@ -171,8 +176,8 @@ def best_choosing(
     worth = np.array([_worth_in_parts(blended(weights, estimates), quality, cost) for weights in candidates])
     gain = worth - worth[0]
     error = gain.std(axis=1, ddof=1) / np.sqrt(PARTS)
-    best = int(gain.mean(axis=1).argmax())
-    return candidates[best] if gain[best].mean() > error[best] else mix
+    clear = np.where(gain.mean(axis=1) > CLEAR * error, gain.mean(axis=1), 0.0)
+    return candidates[int(clear.argmax())]
 
 
 def _worth_in_parts(estimate: FloatArray, quality: FloatArray, cost: FloatArray) -> list[float]:
@@ -182,7 +187,9 @@ def _worth_in_parts(estimate: FloatArray, quality: FloatArray, cost: FloatArray)
     return [choice_area(estimate[k::PARTS], quality[k::PARTS], cost[k::PARTS]) for k in range(PARTS)]
 
 
-def _folded(members: list[Linear], weights: dict[str, dict[str, float]], queries: Queries, mean: FloatArray) -> Terms:
+def _folded(
+    members: list[Linear], weights: dict[str, dict[str, float]], coupling: Coupling, queries: Queries, mean: FloatArray
+) -> Terms:
     lengths = sorted_lengths(queries)
     parts = {}
     for member in members:
@@ -190,7 +197,7 @@ def _folded(members: list[Linear], weights: dict[str, dict[str, float]], queries
         parts[member.kind] = terms
     level = weighted_sum([(weights["level"].get(kind, 0.0), terms) for kind, terms in parts.items()])
     differences = weighted_sum([(weights["differences"].get(kind, 0.0), terms) for kind, terms in parts.items()])
-    joined = _level_of_one_differences_of_other(level, differences)
+    joined = coupling.folded(_level_of_one_differences_of_other(level, differences))
     return _with_guessed_tasks(joined, queries, members)
 
 
@@ -225,6 +232,7 @@ def _level_of_one_differences_of_other(level: Terms, differences: Terms) -> Term
         task=mixed("task"),
         weights=mixed("weights"),
         at_centre=mixed("at_centre"),
+        surface=mixed("surface"),
     )
 
 
