@@ -91,6 +91,7 @@ $(VLLM_ENV): tools/vllm_requirements.py tools/vllm_alias.py
 
 schemas: $(ENV)  ## write the published JSON Schemas to docs/schemas
 	$(PY) -m workbench.stack.schema
+	$(PY) -m workbench.tuning.space.schema
 	$(PY) -m workbench.testing.contracts
 
 lock: $(ENV)  ## write requirements.lock from the environment

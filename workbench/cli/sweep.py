@@ -1,17 +1,21 @@
-"""`workbench sweep`: every threshold of every predictor over recorded Outcomes, and whether routing pays."""
+"""`workbench sweep`: every threshold of every predictor, or a space of several parameters, over recorded Outcomes; and whether it pays."""
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from workbench.cli.output import logged, print_json, print_table, stderr
+from workbench.cli.space_table import print_space
 from workbench.core import ConfigError
 
 if TYPE_CHECKING:
     from workbench.tuning import SweepResult
+    from workbench.tuning.space import SpaceResult
 
 EXIT_DO_NOT_ROUTE = 3
 
@@ -50,42 +54,129 @@ def sweep(
     calibrate: Annotated[
         str, typer.Option(help="auto (isotonic where a floor is swept), none, isotonic or platt.")
     ] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the split and the resampling.")] = 0,
+    space: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML of a space with several parameters; it names objectives, predictors and embedders itself."
+        ),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Configurations that a search of the space may try; 1000.")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="Journal file, or folder for one: a search that was stopped goes on from there.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray for the workers of a Ray cluster; with --space.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; without it, --engine ray starts one on this machine.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split, the search and the resampling.")] = 0,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log the sweep to MLflow.")] = True,
     save_policy: Annotated[Path | None, typer.Option(help="Folder for the recommended policy.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Whether routing pays, at every threshold, with intervals from a split that nothing touched.
 
-    Exit code 3 when the answer is "do not route".
+    With --space FILE several parameters are swept together (docs/spaces.md). Exit code 3 when the answer is "do not route".
 
     Example: workbench sweep outcomes/quickstart --predictor task-mean,ridge --save-policy policy
     """
-    from workbench.evaluation import Outcomes
-    from workbench.tuning import sweep as run_sweep
-
-    result = run_sweep(
-        Outcomes.read(outcomes),
-        objective=objective,
-        predictors=tuple(name.strip() for name in predictor.split(",") if name.strip()),
-        embedder=embedder,
-        seed=seed,
-        margin=margin,
-        rule=rule,
-        spend_usd_per_1k=spend,
-        calibration=calibrate,
-        costs=_costs(cost or []),
-        progress=lambda line: stderr.print(line, style="dim"),
-    )
+    judged = _Judged(seed, margin, rule, spend, _costs(cost or []))
+    result: SweepResult | SpaceResult
+    if space is None:
+        _refuse({"--trials": trials, "--study": study, "--address": address, "--engine": engine}, "needs --space FILE")
+        result = _plain(outcomes, judged, objective, predictor, embedder, calibrate)
+    else:
+        plain = {"--objective": objective, "--predictor": predictor, "--embedder": embedder, "--calibrate": calibrate}
+        _refuse(plain, f"is said by the space {space} itself; leave it out")
+        result = _space(outcomes, judged, space, trials, study, (engine, address))
     if save_policy is not None:
         result.policy.save(save_policy)
     document = result.with_run_id(_log(result, outcomes) if track else None)
     if as_json:
         print_json(document)
-    else:
+    elif space is None:
         _print_tables(document)
+    else:
+        print_space(document)
     if not result.is_routing:
         raise typer.Exit(EXIT_DO_NOT_ROUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """How any sweep is chosen and judged."""
+
+    seed: int
+    margin: float | None
+    rule: str
+    spend: float | None
+    costs: dict[str, float] | None
+
+
+DEFAULTS = {"--objective": "cost-aware", "--embedder": "static", "--calibrate": "auto", "--engine": "local"}
+
+
+def _refuse(options: dict[str, Any], because: str) -> None:
+    """Options that would be ignored are errors."""
+    for name, value in options.items():
+        if value not in (None, "", DEFAULTS.get(name)):
+            raise ConfigError(f"{name} {value} {because}")
+
+
+def _progress(line: str) -> None:
+    stderr.print(line, style="dim", highlight=False, markup=False)
+
+
+def _plain(
+    outcomes: Path, judged: _Judged, objective: str, predictor: str, embedder: str, calibrate: str
+) -> SweepResult:
+    from workbench.evaluation import Outcomes
+    from workbench.tuning import sweep as run_sweep
+
+    return run_sweep(
+        Outcomes.read(outcomes),
+        objective=objective,
+        predictors=tuple(name.strip() for name in predictor.split(",") if name.strip()),
+        embedder=embedder,
+        seed=judged.seed,
+        margin=judged.margin,
+        rule=judged.rule,
+        spend_usd_per_1k=judged.spend,
+        calibration=calibrate,
+        costs=judged.costs,
+        progress=_progress,
+    )
+
+
+def _space(
+    outcomes: Path,
+    judged: _Judged,
+    space: Path,
+    trials: int | None,
+    study: Path | None,
+    where: tuple[str, str | None],
+) -> SpaceResult:
+    from workbench.evaluation import Outcomes
+    from workbench.evaluation.engine import make_engine
+    from workbench.tuning.space import load_space, space_sweep
+    from workbench.tuning.space.sweep import DEFAULT_TRIALS
+
+    found, recorded = load_space(space), Outcomes.read(outcomes)
+    with contextlib.closing(make_engine(*where)) as engine:
+        return space_sweep(
+            recorded,
+            found,
+            n_trials=DEFAULT_TRIALS if trials is None else trials,
+            study=study,
+            engine=engine,
+            seed=judged.seed,
+            margin=judged.margin,
+            rule=judged.rule,
+            spend_usd_per_1k=judged.spend,
+            costs=judged.costs,
+            progress=_progress,
+        )
 
 
 def _costs(options: list[str]) -> dict[str, float] | None:
@@ -101,9 +192,15 @@ def _costs(options: list[str]) -> dict[str, float] | None:
     return costs or None
 
 
-def _log(result: SweepResult, outcomes: Path) -> str | None:
+def _log(result: SweepResult | SpaceResult, outcomes: Path) -> str | None:
     from workbench.tracking import log_sweep
+    from workbench.tuning.space.result import SpaceResult
 
+    if isinstance(result, SpaceResult):
+        from workbench.tuning.space.tracked import log_space_sweep
+
+        space: SpaceResult = result
+        return logged(lambda: log_space_sweep(space, outcomes_path=outcomes))
     return logged(lambda: log_sweep(result, outcomes_path=outcomes))
 
 

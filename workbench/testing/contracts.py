@@ -75,6 +75,70 @@ class SweepDocument(Document):
     because: str
 
 
+class SpaceChosenLine(ChosenLine):
+    """The chosen configuration of a space, on the report split."""
+
+    threshold: Annotated[None, Field(description="a configuration has several numbers: see `configuration`")]  # type: ignore[assignment]
+    optimism_tune: Annotated[
+        float, Field(description="score on the tune split's held-out rows minus on the choose split")
+    ]
+    unserved: Annotated[float, Field(description="share of report requests without a model within the limits")]
+
+
+class LookedAt(Document):
+    """How many configurations were looked at."""
+
+    in_all: int
+    trials: int
+    resumed: Annotated[int, Field(description="trials found in the study's journal")]
+    searched: int
+    listed: int
+    swept: int
+    finalists: int
+
+
+class RealisedLine(Document):
+    """What a configuration realises on a split."""
+
+    score: float
+    cost_usd_per_1k: float
+    latency_s: float | None
+    latency_p95_s: float | None
+    unserved: float
+
+
+class FrontLine(Document):
+    """A finalist."""
+
+    predictor: str
+    embedder: str | None
+    calibration: str
+    objective: dict[str, Any]
+    found_by: Literal["search", "exact sweep", "list"]
+    is_chosen: bool
+    tune: RealisedLine
+    choose: RealisedLine
+
+
+class OverPlain(Document):
+    """The chosen configuration minus the plain sweep of one λ, paired, on the report split."""
+
+    score_difference: float
+    score_difference_ci: Interval
+    cost_difference_usd_per_1k: float
+    cost_difference_ci: Interval
+
+
+class SpaceSweepDocument(SweepDocument):
+    """`workbench sweep --space FILE --json`."""
+
+    chosen: SpaceChosenLine
+    configuration: Annotated[dict[str, Any], Field(description="predictor, embedder, calibration, objective")]
+    looked_at: LookedAt
+    front: list[FrontLine]
+    over_plain: OverPlain
+
+
 class CascadeChosenLine(ChosenLine):
     """The cascade at its chosen threshold, on the report split."""
 
@@ -185,6 +249,7 @@ class BreakEvenDocument(Document):
 
 CONTRACTS: dict[str, type[Document]] = {
     "sweep": SweepDocument,
+    "space-sweep": SpaceSweepDocument,
     "cascade": CascadeDocument,
     "verify": VerifyDocument,
     "bench": BenchDocument,
