@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Decision:
         alternatives: the other models, best utility first, as far as the policy predicts them.
         propensity: probability with which this model was chosen; None where nothing is drawn by lot.
         is_explored: whether the lot took another model than the policy would have.
+
+    A policy's decisions find their line and their alternatives when they are first read: `told_later`.
     """
 
     model: str | None
@@ -37,6 +40,34 @@ class Decision:
     alternatives: tuple[Alternative, ...] = ()
     propensity: float | None = None
     is_explored: bool = False
+    _tell: Callable[[str], Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @classmethod
+    def told_later(
+        cls, model: str | None, quality: float | None, cost_usd: float | None, tell: Callable[[str], Any]
+    ) -> Decision:
+        """A decision whose `because` and `alternatives` are what `tell` says to these names when they are first read.
+
+        What `tell` looks at must not change: the explanation is of the moment of the decision.
+        """
+        decision = object.__new__(cls)
+        for name, value in zip(_TOLD_AT_ONCE, (model, quality, cost_usd, None, False, tell), strict=True):
+            object.__setattr__(decision, name, value)
+        return decision
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What was not told yet; Python asks here only for names that are not set."""
+            if name not in ("because", "alternatives"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            object.__setattr__(self, name, self._tell(name))
+            return getattr(self, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are told all."""
+        named = ("because", "predicted_quality", "predicted_cost_usd", "alternatives", "propensity", "is_explored")
+        return Decision, (self.model, *(getattr(self, name) for name in named))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; no prompt text is inside."""
@@ -57,3 +88,6 @@ class Decision:
                 for other in self.alternatives
             ],
         }
+
+
+_TOLD_AT_ONCE = ("model", "predicted_quality", "predicted_cost_usd", "propensity", "is_explored", "_tell")

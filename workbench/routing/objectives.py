@@ -10,6 +10,7 @@ The four strategies, with q quality, c cost in USD and l seconds of model j on r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -123,16 +124,19 @@ class CostAware:
         """Column of the chosen model, shape (n,); -1 where nothing is eligible."""
         if given is not None and given.exchange is not None:
             return self._paced(predictions, eligible, given.exchange)
-        if np.isinf(self.exchange):
+        if math.isinf(self.exchange):
             return first_best(-predictions.cost_usd, -predictions.quality, eligible)
         utility = predictions.quality - self.exchange * predictions.cost_usd
         return first_best(utility, predictions.cost_usd, eligible)
 
     def _paced(self, predictions: Predictions, eligible: BoolArray, exchange: FloatArray) -> IntArray:
-        finite = np.where(np.isinf(exchange), 0.0, exchange)[:, None]
+        spent = np.isinf(exchange)
+        finite = np.where(spent, 0.0, exchange)[:, None]
         weighed = first_best(predictions.quality - finite * predictions.cost_usd, predictions.cost_usd, eligible)
+        if not np.count_nonzero(spent):
+            return weighed
         cheapest = first_best(-predictions.cost_usd, -predictions.quality, eligible)
-        return np.where(np.isinf(exchange), cheapest, weighed)
+        return np.where(spent, cheapest, weighed)
 
     def because(self, row: Row) -> str:
         """The best predicted rival, λ, and the cost beside it."""
@@ -211,12 +215,29 @@ class FixedChoice:
 
 
 def first_best(utility: FloatArray, then_least: FloatArray, eligible: BoolArray) -> IntArray:
-    """Column of the largest utility among the eligible; ties by the smallest `then_least`, then the first column; -1 for none."""
-    masked = np.where(eligible, utility, -np.inf)
-    top = masked.max(axis=1, keepdims=True)
-    tied = eligible & (masked == top)
-    choice = np.where(tied, then_least, np.inf).argmin(axis=1)
-    return np.where(tied.any(axis=1), choice, -1)
+    """Column of the largest utility among the eligible; ties by the smallest `then_least`, then the first column; -1 for none.
+
+    A number that is not known (NaN) is the worst of its kind.
+    """
+    if len(utility) == 1:
+        return np.array([_first_best(*utility.tolist(), *then_least.tolist(), *eligible.tolist())], np.intp)
+    known = np.where(eligible & (utility == utility), utility, -np.inf)
+    tied = eligible & (known == known.max(axis=1, keepdims=True))
+    second = np.where(tied & (then_least == then_least), then_least, np.inf)
+    first = tied & (second == second.min(axis=1, keepdims=True))
+    return np.where(tied.any(axis=1), first.argmax(axis=1), -1)
+
+
+def _first_best(utility: list[float], then_least: list[float], eligible: list[bool]) -> int:
+    """The same of one request; arrays of one row cost ten times as much. Tests hold the two together."""
+    best, most, least = -1, -np.inf, np.inf
+    for column, able in enumerate(eligible):
+        if able:
+            u = utility[column] if utility[column] == utility[column] else -np.inf
+            second = then_least[column] if then_least[column] == then_least[column] else np.inf
+            if best < 0 or u > most or (u == most and second < least):
+                best, most, least = column, u, second
+    return best
 
 
 def reaches(quality: FloatArray, floor: float, floors: Mapping[str, float], given: Circumstances | None) -> BoolArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ class Policy:
         quality, cost = predictions.quality.tolist(), predictions.cost_usd.tolist()
         rows = zip(chosen, quality, cost, mask.tolist(), strict=True)
         batch = predictions, given
-        return [self._explain(Row(self.models, *numbers, batch, i)) for i, numbers in enumerate(rows)]
+        return [self._decision(Row(self.models, *numbers, batch, i)) for i, numbers in enumerate(rows)]
 
     def _unknown(self, queries: Queries) -> Circumstances:
         """What the requests themselves say."""
@@ -80,23 +81,32 @@ class Policy:
             raise ConfigError(f"`eligible` has shape {eligible.shape}; {shape} is expected, (requests, models)")
         return eligible
 
-    def _explain(self, row: Row) -> Decision:
-        quality, cost, column = row.quality, row.cost_usd, row.chosen
-        others = sorted(
-            (j for j in range(len(self.models)) if j != column), key=lambda j: (not row.eligible[j], -quality[j], j)
-        )
-        alternatives = tuple(Alternative(self.models[j], quality[j], cost[j], row.eligible[j]) for j in others)
+    def _decision(self, row: Row) -> Decision:
+        tell, column = partial(self._told, row), row.chosen
         if column < 0:
+            return Decision.told_later(None, None, None, tell)
+        return Decision.told_later(self.models[column], row.quality[column], row.cost_usd[column], tell)
+
+    def _told(self, row: Row, name: str) -> str | tuple[Alternative, ...]:
+        return self._because(row) if name == "because" else self._alternatives(row)
+
+    def _alternatives(self, row: Row) -> tuple[Alternative, ...]:
+        """The other models: eligible ones first, then by predicted quality."""
+        others = [j for j in range(len(self.models)) if j != row.chosen]
+        others.sort(key=lambda j: (not row.eligible[j], -row.quality[j], j))
+        return tuple(Alternative(self.models[j], row.quality[j], row.cost_usd[j], row.eligible[j]) for j in others)
+
+    def _because(self, row: Row) -> str:
+        if row.chosen < 0:
             able = [name for name, may in zip(self.models, row.eligible, strict=True) if may]
-            because = f"none of {', '.join(self.models)} is eligible"
             if able:
-                because = f"none of {', '.join(able)} is within the limits of the {self.objective.kind} objective"
-            return Decision(None, because, alternatives=alternatives)
-        because = f"{self.models[column]}: {self.objective.because(row)}"
+                return f"none of {', '.join(able)} is within the limits of the {self.objective.kind} objective"
+            return f"none of {', '.join(self.models)} is eligible"
+        because = f"{self.models[row.chosen]}: {self.objective.because(row)}"
         strange = row.batch[0].unfamiliar
         if strange is not None and strange[row.index]:
             because += "; unlike all recorded prompts, so each model's mean stands in"
-        return Decision(self.models[column], because, quality[column], cost[column], alternatives)
+        return because
 
     def save(self, folder: Path) -> None:
         """Write `policy.json` and its arrays, whole or not at all.
