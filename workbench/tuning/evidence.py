@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from workbench.evaluation.statistics import bootstrap_means, clustered_se, percentile_interval
+from workbench.evaluation.statistics import (
+    bootstrap_moments,
+    clustered_se,
+    mean_score,
+    percentile_interval,
+    studentised_interval,
+)
 from workbench.tuning.matrix import OutcomeMatrix
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,9 +48,10 @@ class Comparison:
         cost_difference: policy − single, USD a request; negative is a saving.
         n: prompts.
         n_groups: independent groups among them.
-        over_singles: score above the concave hull of the single models at the policy's own mean cost; None where that cost is below
-            every single model's.
+        over_singles: score above the concave hull of the single models at the policy's own mean cost, above the cheapest of them where
+            that cost is below every single model's; None where it was not measured.
         score_difference_ci_all: interval of the difference that holds for all compared policies together (Bonferroni).
+        dominated_by: a single model that scored no less on these prompts for no more money; None where there is none.
     """
 
     score: Measured
@@ -58,6 +65,7 @@ class Comparison:
     n_groups: int
     over_singles: Measured | None = None
     score_difference_ci_all: Interval | None = None
+    dominated_by: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What every result prints of it: means with their intervals, money per 1,000 requests."""
@@ -88,7 +96,8 @@ def compare(
     """Choices on a split against the best single model, resampling whole groups together for both.
 
     The interval of the score difference is the wider of the bootstrap's and of one with two more groups, one fully better and one
-    fully worse: where few answers differ, resampling alone would claim too much.
+    fully worse: where few answers differ, resampling alone would claim too much. That of a score is no narrower than Wilson's, that
+    of money or seconds no narrower than a bootstrap-t interval, because a few dear requests make their tails long.
 
     Args:
         n_compared: policies whose intervals a reader will look at together.
@@ -97,17 +106,19 @@ def compare(
         J. Educational and Behavioral Statistics 37 (2012): one pseudo-event on either side.
     """
     rows, m = np.arange(len(matrix)), len(matrix.models)
-    columns = [matrix.score[rows, choice], matrix.cost_usd[rows, choice], *matrix.score.T, *matrix.cost_usd.T]
-    latency = matrix.latency_s[rows, choice]
+    score, cost, latency = (values[rows, choice] for values in (matrix.score, matrix.cost_usd, matrix.latency_s))
+    columns = [score, cost, *matrix.score.T, *matrix.cost_usd.T, cost - matrix.cost_usd[:, single]]
     has_latency = not np.isnan(latency).any()
     table = np.column_stack([*columns, latency] if has_latency else columns)
-    draws, means = bootstrap_means(table, matrix.groups, rng, n_bootstrap), table.mean(axis=0)
+    draws, errors = bootstrap_moments(table, matrix.groups, rng, n_bootstrap)
+    means = table.mean(axis=0)
     one_score, one_cost = 2 + single, 2 + m + single
 
-    def measured(column: int, minus: int | None = None) -> Measured:
-        drawn = draws[:, column] if minus is None else draws[:, column] - draws[:, minus]
-        mean = means[column] if minus is None else means[column] - means[minus]
-        return Measured(float(mean), percentile_interval(drawn))
+    def measured(column: int) -> Measured:
+        """A mean of money or seconds."""
+        mean, error = float(means[column]), clustered_se(table[:, column], matrix.groups)
+        tailed = studentised_interval(mean, error, draws[:, column], errors[:, column])
+        return Measured(mean, _wider(percentile_interval(draws[:, column]), tailed))
 
     difference, drawn = table[:, 0] - table[:, one_score], draws[:, 0] - draws[:, one_score]
 
@@ -115,18 +126,33 @@ def compare(
         return _wider(percentile_interval(drawn, confidence), adjusted_interval(difference, matrix.groups, confidence))
 
     return Comparison(
-        score=measured(0),
+        score=Measured(float(score.mean()), _wider(percentile_interval(draws[:, 0]), _of_score(score, matrix.groups))),
         cost_usd=measured(1),
-        latency_s=measured(2 + 2 * m) if has_latency else None,
+        latency_s=measured(3 + 2 * m) if has_latency else None,
         score_difference=Measured(float(difference.mean()), interval(0.95)),
-        cost_difference=measured(1, one_cost),
+        cost_difference=measured(2 + 2 * m),
         single_score=float(means[one_score]),
         single_cost_usd=float(means[one_cost]),
         n=len(matrix),
         n_groups=len(set(matrix.groups)),
         over_singles=_over_singles(means, draws, m, _wider_by(drawn, interval(0.95))),
         score_difference_ci_all=interval(1.0 - 0.05 / max(n_compared, 1)),
+        dominated_by=_dominating(matrix.models, means),
     )
+
+
+def _dominating(models: Sequence[str], means: FloatArray) -> str | None:
+    """The best single model at no more than the policy's cost, if it scores no less and is ahead in one of the two."""
+    m = len(models)
+    score, cost = means[2 : 2 + m], means[2 + m : 2 + 2 * m]
+    ahead = (score >= means[0]) & (cost <= means[1]) & ((score > means[0]) | (cost < means[1]))
+    return models[int(np.where(ahead, score, -np.inf).argmax())] if ahead.any() else None
+
+
+def _of_score(score: FloatArray, groups: Sequence[str]) -> Interval:
+    """Wilson's interval at the effective number of groups: it keeps a width where all answers are alike."""
+    low, high = mean_score(np.clip(score, 0.0, 1.0), groups).ci
+    return float(low), float(high)
 
 
 def adjusted_interval(difference: FloatArray, groups: Sequence[str], confidence: float = 0.95) -> Interval:
@@ -161,16 +187,18 @@ def _wider_by(drawn: FloatArray, used: Interval) -> float:
     return max((used[1] - used[0]) / (high - low), 1.0) if high > low else 1.0
 
 
-def _over_singles(means: FloatArray, draws: FloatArray, m: int, widened: float) -> Measured | None:
-    """Score minus the best mix of single models at the same mean cost, the mix chosen anew in every resample; None if all cost more."""
+def _over_singles(means: FloatArray, draws: FloatArray, m: int, widened: float) -> Measured:
+    """Score minus the best mix of single models at the same mean cost, the mix chosen anew in every resample.
+
+    Where it costs less than every single model, the cheapest of them stands for the mix, which favours the mix.
+    """
 
     def gain(rows: FloatArray) -> FloatArray:
-        return rows[:, 0] - hull_of_singles(rows[:, 2 : 2 + m], rows[:, 2 + m : 2 + 2 * m], rows[:, 1])
+        score, cost = rows[:, 2 : 2 + m], rows[:, 2 + m : 2 + 2 * m]
+        return rows[:, 0] - hull_of_singles(score, cost, np.maximum(rows[:, 1], cost.min(axis=1)))
 
-    mean, drawn = float(gain(means[None, :])[0]), gain(draws)
-    if np.isnan(mean):
-        return None
-    low, high = percentile_interval(drawn[~np.isnan(drawn)])
+    mean = float(gain(means[None, :])[0])
+    low, high = percentile_interval(gain(draws))
     return Measured(mean, (mean - (mean - low) * widened, mean + (high - mean) * widened))
 
 
@@ -240,7 +268,8 @@ def judge(
     Route only when an interval decides it. Rule "no-worse": the score difference is above 0 at a cost not above the single model's,
     or the cost is below and the score difference above −margin. Rule "trade-off" (and any spending limit): the score is above what
     any mix of single models reaches at the same mean cost; with a limit, the cost interval must also end at or below it. Everything
-    else is "do not route".
+    else is "do not route", and so is a policy that a single model equalled for no more money, be it another than the best single
+    model of the other splits: with many nearly equal models that one is chosen by luck.
 
     Args:
         found: the comparison.
@@ -260,6 +289,9 @@ def judge(
         return SweepVerdict(
             "do_not_route", f"{where}; {reason}" + ("" if only == single else f"; compare {only} alone")
         )
+    if found.dominated_by is not None:
+        reason = f"{found.dominated_by} alone scored no less on the same prompts for no more money; compare it alone"
+        return SweepVerdict("do_not_route", f"{where}; {reason}")
     if rule == "trade-off" or spend_usd is not None:
         answer, reason = _judged_by_hull(found, margin, spend_usd)
         power = needed_prompts(found, found.over_singles, 0.0, report_share)
@@ -288,7 +320,7 @@ def _judged_no_worse(score: Measured, cost: Measured, margin: float) -> tuple[An
 def _judged_by_hull(found: Comparison, margin: float, spend_usd: float | None) -> tuple[Answer, str]:
     over = found.over_singles
     if over is None:
-        return "do_not_route", "it costs less than every single model, so no mix of them stands beside it"
+        return "do_not_route", "it was not measured beside mixes of single models"
     mixes = (
         f"above the best mix of single models at its cost by {over.mean:+.4f} [{over.ci[0]:+.4f}, {over.ci[1]:+.4f}]"
     )
