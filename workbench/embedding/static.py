@@ -59,32 +59,53 @@ class StaticEmbedder:
         if not words:
             return
         hashed = [_word_hashes(word[:LONGEST_WORD]) for word in words]
-        singles = np.array([hashes[0] for hashes in hashed], dtype=np.uint64)
+        singles = _from_bytes([single for single, _ in hashed])
+        grams = np.sort(_from_bytes([grams for _, grams in hashed]))
         pairs = (singles[:-1] * MIX) ^ singles[1:]
-        sums = self._sums(np.concatenate([singles, pairs]), 1.0)
-        sums += self._sums(np.concatenate([hashes[1:] for hashes in hashed]), CHAR_WEIGHT)
-        length = math.sqrt(math.fsum((sums * sums).tolist()))
+        sums = self._sums(np.sort(np.concatenate([singles, pairs])), grams)
+        length = _length(sums)
         if length:
             vector[:] = sums / length
 
-    def _sums(self, hashes: Hashes, weight: float) -> NDArray[np.float64]:
-        """Signed square-root counts added up by bucket, float64 (dim,)."""
-        distinct, counts = np.unique(hashes, return_counts=True)
-        signs = 1.0 - 2.0 * (distinct >> np.uint64(63)).astype(np.float64)
-        buckets = (distinct & np.uint64(self.dim - 1)).astype(np.intp)
-        sums = np.zeros(self.dim, dtype=np.float64)
-        np.add.at(sums, buckets, signs * np.sqrt(counts) * weight)
-        return sums
+    def _sums(self, words: Hashes, grams: Hashes) -> NDArray[np.float64]:
+        """Signed square-root counts of both, each sorted, added up by bucket in that order; the grams weigh less, float64 (dim,)."""
+        hashes, n_words = np.concatenate([words, grams]), len(words)
+        is_first = np.ones(len(hashes), np.bool_)
+        np.not_equal(hashes[1:], hashes[:-1], out=is_first[1:])
+        is_first[n_words] = True
+        starts = is_first.nonzero()[0]
+        distinct = hashes[starts].view(np.int64)  # the sign is the highest bit
+        ends = np.append(starts[1:], len(hashes))
+        sizes = np.sqrt((ends - starts).astype(np.float64))
+        buckets = distinct & (self.dim - 1)
+        first_gram = int(starts.searchsorted(n_words))
+        sizes[first_gram:] *= CHAR_WEIGHT
+        buckets[first_gram:] += self.dim
+        sums = np.bincount(buckets, np.copysign(sizes, distinct), 2 * self.dim)
+        total: NDArray[np.float64] = sums[: self.dim] + sums[self.dim :]
+        return total
+
+
+def _length(sums: NDArray[np.float64]) -> float:
+    """The exactly rounded sum of squares, rooted. Quarters, most of them, are added exactly by anybody; `fsum` is left the others."""
+    squares = sums * sums
+    quarters = squares * 4.0
+    others = quarters != np.rint(quarters)
+    return math.sqrt(math.fsum([float(squares[~others].sum()), *squares[others].tolist()]))
 
 
 @functools.lru_cache(maxsize=65536)
-def _word_hashes(word: str) -> Hashes:
-    """The word's hash, then those of its character n-grams with the word's borders marked."""
+def _word_hashes(word: str) -> tuple[bytes, bytes]:
+    """The word's hash, and those of its character n-grams with the word's borders marked; eight bytes each."""
     marked = f"\x02{word}\x03"
     grams = [marked[start : start + n] for n in CHAR_LENGTHS for start in range(len(marked) - n + 1)]
-    return np.array([_hash(word), *map(_hash, grams)], dtype=np.uint64)
+    return _hash(word), b"".join(map(_hash, grams))
 
 
-def _hash(text: str) -> int:
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _from_bytes(hashes: list[bytes]) -> Hashes:
+    """One array of all; joining bytes takes a tenth of joining arrays."""
+    return np.frombuffer(b"".join(hashes), "<u8").astype(np.uint64, copy=False)
