@@ -184,3 +184,97 @@ def test_two_folders_do_not_disturb_each_other(place):
     write_suite(place, GOOD[:2], "other.jsonl")
     refused(run("record", "--suite", "other.jsonl", "--out", "out", "--max-tokens", "2", cwd=place), 2, "another")
     assert {path.name: path.read_bytes() for path in (place / "out").iterdir()} == before
+
+
+def write_table(place, n=60, models=("small", "large"), edit=lambda row: row, name="table.csv"):
+    """A long table in which `edit` may change, repeat (a list) or drop (None) a row."""
+    rows = []
+    for i in range(n):
+        for j, model in enumerate(models):
+            row = {"prompt_id": f"p{i}", "prompt": f"Ask {i}", "task": "ab"[i % 2], "model": model}
+            found = edit({**row, "score": (i + j) % 2, "cost_usd": 0.001 * (j + 1), "i": i, "j": j})
+            rows += found if isinstance(found, list) else [] if found is None else [found]
+    pl.DataFrame(rows, infer_schema_length=None, strict=False).drop("i", "j").write_csv(place / name)
+
+
+def changed(i, **values):
+    return lambda row: {**row, **values} if row["i"] == i else row
+
+
+REFUSED_TABLES = {
+    "one cell twice": (
+        lambda row: [row, {**row, "score": 0.5}] if row["i"] == 2 else row,
+        ["two rows", "p2 small", "differ"],
+    ),
+    "one id, two prompts": (lambda row: {**row, "prompt": f"{row['model']} {row['i']}"}, ["'prompt'", "'p0'"]),
+    "NaN cost": (changed(3, cost_usd=float("nan")), ["cost_usd must be finite", "row 7"]),
+    "infinite cost": (changed(3, cost_usd=float("inf")), ["cost_usd must be finite", "row 7"]),
+    "negative cost": (changed(3, cost_usd=-1.0), ["cost_usd", "not negative", "p3"]),
+    "percent": (lambda row: {**row, "score": 100 * row["score"]}, ["between 0 and 1", "percent"]),
+    "text in a number": (changed(3, cost_usd="free"), ["'cost_usd' must be a number", "'free'"]),
+    "no prompt": (changed(3, prompt=None), ["no 'prompt'", "'p3'"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_TABLES)
+def test_a_bad_table_is_refused_and_an_earlier_import_stays_whole(place, name):
+    edit, says = REFUSED_TABLES[name]
+    write_table(place)
+    assert run("outcomes", "import", "long", "table.csv", "--out", "mine", cwd=place).returncode == 0
+    before = {path.name: path.read_bytes() for path in (place / "mine").iterdir()}
+    write_table(place, edit=edit, name="bad.csv")
+    refused(run("outcomes", "import", "long", "bad.csv", "--out", "mine", cwd=place), 2, *says)
+    assert {path.name: path.read_bytes() for path in (place / "mine").iterdir()} == before
+
+
+def test_an_import_never_replaces_a_recording(place):
+    write_table(place)
+    before = {path.name: path.read_bytes() for path in (place / "source").iterdir()}
+    refused(run("outcomes", "import", "long", "table.csv", "--out", "source", cwd=place), 2, "holds a recording")
+    assert {path.name: path.read_bytes() for path in (place / "source").iterdir()} == before
+
+
+REFUSED_SWEEPS = {
+    "one model": ({"models": ("small",)}, ["only small", "at least two"]),
+    "five prompts": ({"n": 5}, ["5 independent prompts", "at least 30"]),
+    "mostly missing": (
+        {"edit": lambda row: None if row["j"] and row["i"] % 3 else row},
+        ["'large' has scores on 20 of 60"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_SWEEPS)
+def test_a_table_that_says_too_little_is_refused_by_the_sweep_and_a_saved_policy_stays(place, name):
+    table, says = REFUSED_SWEEPS[name]
+    write_table(place, **table)
+    assert run("outcomes", "import", "long", "table.csv", "--out", "mine", cwd=place).returncode == 0
+    (place / "policy").mkdir()
+    (place / "policy" / "policy.json").write_text("earlier")
+    refused(run("sweep", "mine", "--no-track", "--save-policy", "policy", cwd=place), 2, *says)
+    assert (place / "policy" / "policy.json").read_text() == "earlier"
+
+
+STOOD_IN_FOR = {
+    "half missing": (lambda row: None if row["j"] and row["i"] % 2 else row, "30 of 60 prompts were left out"),
+    "one text, two ids": (lambda row: {**row, "prompt": f"Ask {row['i'] // 2 % 30}", "i": 0}, "counts as one group"),
+    "cost unknown": (changed(3, cost_usd=None), "the model's mean stands in"),
+    "constant scores": (lambda row: {**row, "score": 1}, None),
+    "a task seen once": (changed(7, task="solo"), None),
+    "all free": (lambda row: {**row, "cost_usd": 0}, None),
+}
+
+
+@pytest.mark.parametrize("name", STOOD_IN_FOR)
+def test_what_is_stood_in_for_is_said_and_the_interval_shows_how_little_is_known(place, name):
+    edit, note = STOOD_IN_FOR[name]
+    write_table(place, edit=edit)
+    assert run("outcomes", "import", "long", "table.csv", "--out", "mine", cwd=place).returncode == 0
+    done = run("sweep", "mine", "--no-track", "--json", "--predictor", "task-mean", cwd=place)
+    assert "Traceback" not in done.stderr
+    document = json.loads(done.stdout)
+    assert done.returncode == (0 if document["verdict"] == "route" else 3)
+    if note is not None:
+        assert note in " ".join(document["notes"])
+    low, high = document["chosen"]["score_difference_ci"]
+    assert high - low > 0.1

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.output import print_json, print_table, stderr
+from workbench.core import ConfigError
+from workbench.core.files import read_json
 
 if TYPE_CHECKING:
     from workbench.evaluation import ModelSummary, Outcomes
@@ -41,12 +43,25 @@ def import_outcomes(
     """
     from workbench.evaluation.importers import import_from
 
+    _refuse_recording(out)
     options = {"subset": subset, "keep_broken": keep_broken or None, "keep_contaminated": keep_contaminated or None}
     outcomes = import_from(format_, path, **{name: value for name, value in options.items() if value is not None})
     outcomes.write(out)
     for note in outcomes.manifest.notes:
         stderr.print(f"note: {note}")
     _show(outcomes, str(out), as_json=json)
+
+
+def _refuse_recording(out: Path) -> None:
+    """An import may replace an import, never what was measured."""
+    from workbench.evaluation import Manifest
+
+    path = out / "manifest.json"
+    measured = path.exists() and not Manifest.from_dict(read_json(path, "manifest"), str(path)).source.startswith(
+        "import:"
+    )
+    if measured or (out / "journal.jsonl").exists():
+        raise ConfigError(f"{out} holds a recording, which an import would replace; give another --out")
 
 
 @outcomes_app.command("show")

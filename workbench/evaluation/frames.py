@@ -15,6 +15,7 @@ from workbench.core.files import replacing
 from workbench.core.naming import did_you_mean
 
 SHOWN = 3  # offenders named in a message
+WORDS = {pl.String: "text", pl.Float64: "a number", pl.Int64: "a whole number"}
 
 
 def named(values: Iterable[Any], shown: int = SHOWN) -> str:
@@ -48,8 +49,19 @@ def conform(
         if name not in frame.columns:
             raise ConfigError(f"{what}: the column {name!r} is missing; {did_you_mean(name, frame.columns)}")
         if name in filled and frame[name].null_count():
-            raise ConfigError(f"{what}: {frame[name].null_count()} rows have no {name!r}; fill or remove them")
+            raise ConfigError(
+                f"{what}: {frame[name].null_count()} rows have no {name!r}{_where_null(frame, name)}; fill or remove them"
+            )
     return frame.select(_converted(frame, name, kind, what) for name, kind in schema.items())
+
+
+def _where_null(frame: pl.DataFrame, name: str) -> str:
+    """Ids of the rows where a column is null, or their numbers counted from 1."""
+    by_id = name != "prompt_id" and "prompt_id" in frame.columns
+    if by_id:
+        return f" ({named(frame.filter(pl.col(name).is_null())['prompt_id'].to_list())})"
+    rows = (frame[name].is_null().arg_true() + 1).to_list()
+    return f" (row {', '.join(map(str, rows[:SHOWN]))}{' …' if len(rows) > SHOWN else ''})"
 
 
 def _converted(frame: pl.DataFrame, name: str, kind: Any, what: str) -> pl.Series:
@@ -58,11 +70,31 @@ def _converted(frame: pl.DataFrame, name: str, kind: Any, what: str) -> pl.Serie
     column = frame[name]
     if column.dtype == kind:
         return column
-    converted = column.cast(kind, strict=False)
-    lost = column.filter(converted.is_null() & column.is_not_null())
+    if column.dtype.is_nested():
+        raise ConfigError(
+            f"{what}: the column {name!r} must be {WORDS[kind]}, found {column.dtype}; give one value a row"
+        )
+    try:
+        converted = _as_whole_numbers(column) if kind.is_integer() else column.cast(kind, strict=False)
+    except pl.exceptions.PolarsError as exc:
+        raise ConfigError(f"{what}: the column {name!r} must be {WORDS[kind]}, found {column.dtype}") from exc
+    lost = column.filter(converted.is_null() & column.is_not_null()).unique(maintain_order=True)
     if len(lost):
-        raise ConfigError(f"{what}: the column {name!r} must be {kind.__name__}, found {named(lost.to_list())}")
+        raise ConfigError(
+            f"{what}: the column {name!r} must be {WORDS[kind]}, found {named(lost.to_list())}; leave unknown cells empty"
+        )
     return converted
+
+
+def _as_whole_numbers(column: pl.Series) -> pl.Series:
+    """Int64, null for what is none; 3.0 is one (how tables with gaps write 3), 3.5 is not."""
+    direct = column.cast(pl.Int64, strict=False)
+    if column.dtype.is_integer():
+        return direct
+    number = column.cast(pl.Float64, strict=False)
+    whole = number.is_not_null() & (number == number.round()) & (number.abs() < 2.0**53)
+    rounded = pl.select(pl.when(whole).then(number).otherwise(None)).to_series().cast(pl.Int64, strict=False)
+    return direct.fill_null(rounded).alias(column.name) if column.dtype == pl.String else rounded.alias(column.name)
 
 
 def check_prompts(prompts: pl.DataFrame) -> None:
@@ -90,9 +122,9 @@ def check_cells(frame: pl.DataFrame, prompts: pl.DataFrame, cell: Sequence[str])
     repeated = frame.filter(frame.select(cell).is_duplicated()).select(cell).unique(maintain_order=True)
     if repeated.height:
         cells = [" ".join(str(part) for part in row) for row in repeated.rows()]
-        raise ConfigError(
-            f"two rows for the same cell ({', '.join(cell)}): {named(cells)}; give repeated answers their own sample number"
-        )
+        copies = repeated.height == frame.filter(frame.select(cell).is_duplicated()).unique().height
+        how = "as exact copies; remove them" if copies else "that differ; give repeated answers their own sample number"
+        raise ConfigError(f"two rows for the same cell ({', '.join(cell)}): {named(cells)} {how}")
     orphans = frame.join(prompts, on="prompt_id", how="anti")["prompt_id"].unique().sort().to_list()
     if orphans:
         raise ConfigError(f"rows without a prompt: {named(orphans)}; every prompt_id needs one row among the prompts")
@@ -122,7 +154,8 @@ def _is_broken(name: str, kind: Any) -> pl.Expr:
 def _refuse(offenders: pl.DataFrame, column: str) -> NoReturn:
     allowed = {"score": "between 0 and 1", "logprob": "at most 0"}.get(column, "finite and not negative")
     rows = [f"{prompt} {model} = {value}" for prompt, model, value in offenders["prompt_id", "model", column].rows()]
-    raise ConfigError(f"{column} must be {allowed}, or null where unknown; found {named(rows)}")
+    hint = "; divide points or percent by the most that can be reached" if column == "score" else ""
+    raise ConfigError(f"{column} must be {allowed}, or null where unknown; found {named(rows)}{hint}")
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:

@@ -92,12 +92,11 @@ class OutcomeMatrix:
         score = cells.score[rows]
         cost, source, cost_notes = _costs(cells.cost_usd[rows], score, models, costs)
         latency, latency_notes = _filled_by_mean(cells.latency_s[rows], models, "latency")
+        groups, group_notes = _groups_of_texts(prompts)
         return cls(
             models=models,
             prompt_ids=tuple(prompts["prompt_id"].to_list()),
-            queries=Queries.of(
-                prompts["prompt"].to_list(), prompts["task"].to_list(), groups=tuple(prompts["group"].to_list())
-            ),
+            queries=Queries.of(prompts["prompt"].to_list(), prompts["task"].to_list(), groups=groups),
             score=score,
             cost_usd=cost,
             latency_s=latency,
@@ -105,7 +104,7 @@ class OutcomeMatrix:
             prompts=prompts,
             data_hash=outcomes.data_hash,
             cost_source=source,
-            notes=(*notes, *cost_notes, *latency_notes),
+            notes=(*notes, *cost_notes, *latency_notes, *group_notes),
             prices={name: dict(outcomes.manifest.models.get(name, {})).get("price") for name in models},
         )
 
@@ -127,6 +126,28 @@ class OutcomeMatrix:
             notes=self.notes,
             prices=self.prices,
         )
+
+
+def check_matrix(matrix: OutcomeMatrix) -> None:
+    """Refuse arrays that no Outcomes could have given, before anything is computed on them.
+
+    Raises:
+        ConfigError: shapes that do not belong together; scores outside 0..1; costs or seconds that are infinite or negative;
+            NaN anywhere but in the seconds of a model that was never timed.
+    """
+    shape = (len(matrix.prompt_ids), len(matrix.models))
+    for name, values in (("score", matrix.score), ("cost_usd", matrix.cost_usd), ("latency_s", matrix.latency_s)):
+        if values.shape != shape:
+            raise ConfigError(f"{name} has shape {values.shape}; {shape[0]} prompts and {shape[1]} models need {shape}")
+        untimed = np.isnan(values).all(axis=0) if name == "latency_s" else np.zeros(shape[1], np.bool_)
+        most = 1.0 if name == "score" else np.finfo(np.float64).max / max(values.size, 1)
+        good = ((values >= 0) & (values <= most)) | untimed
+        if not good.all():
+            row, column = np.argwhere(~good)[0].tolist()
+            raise ConfigError(
+                f"{name} of model {matrix.models[column]!r} on prompt {matrix.prompt_ids[row]!r} is {values[row, column]}; "
+                f"it must be {'between 0 and 1' if name == 'score' else 'finite and 0 or more'}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +187,25 @@ def _mean(values: FloatArray) -> FloatArray:
     return mean
 
 
+def _groups_of_texts(prompts: pl.DataFrame) -> tuple[tuple[str, ...], list[str]]:
+    """Group of each prompt; groups that share a prompt's very text become one, so that no text is tuned and reported on."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (above := parent.setdefault(name, name)) != name:
+            parent[name] = name = parent[above]
+        return name
+
+    first: dict[tuple[str, str | None], str] = {}
+    for group, *text in prompts.select("group", "prompt", "messages").iter_rows():
+        parent[root(group)] = root(first.setdefault((text[0], text[1]), group))
+    found = tuple(root(group) for group in prompts["group"])
+    repeated = len(prompts) - len(first)
+    merged = len(set(prompts["group"])) - len(set(found))
+    note = f"{repeated} of {len(prompts)} prompts repeat the text of another; the same text counts as one group"
+    return found, [note] if merged else []
+
+
 def _complete_prompts(score: FloatArray, models: tuple[str, ...]) -> tuple[npt.NDArray[np.bool_], list[str]]:
     known = ~np.isnan(score)
     n = len(score)
@@ -179,7 +219,7 @@ def _complete_prompts(score: FloatArray, models: tuple[str, ...]) -> tuple[npt.N
     complete: npt.NDArray[np.bool_] = np.asarray(known.all(axis=1))
     if not complete.any():
         raise ConfigError(
-            f"no prompt has a score from all of {', '.join(models)}; record every model on the same prompts"
+            f"no prompt has a score from all of {', '.join(map(repr, models))}; record every model on the same prompts"
         )
     dropped = n - int(complete.sum())
     return complete, [f"{dropped} of {n} prompts were left out: not every model has a score on them"] if dropped else []

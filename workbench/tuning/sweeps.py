@@ -17,7 +17,7 @@ from workbench.routing.calibration import METHODS
 from workbench.routing.predictors import EMBEDDING_KINDS
 from workbench.tuning.baselines import best_single
 from workbench.tuning.evidence import DEFAULT_MARGIN, RULES, Comparison, SweepVerdict, compare, judge
-from workbench.tuning.matrix import OutcomeMatrix
+from workbench.tuning.matrix import OutcomeMatrix, check_matrix
 from workbench.tuning.result import SweepResult
 from workbench.tuning.selection import (
     Pick,
@@ -176,6 +176,7 @@ def sweep_matrix(
 
 def sweep_state(matrix: OutcomeMatrix, config: SweepConfig, progress: Progress) -> SweepState:
     """Fit, choose, report: the steps of a sweep with all that they found."""
+    check_matrix(matrix)
     if len(matrix.models) < 2:
         raise ConfigError(f"only {', '.join(matrix.models)} was measured; a sweep compares at least two models")
     split, objective = three_way_split(matrix, config.seed), swept_objective(config.objective)

@@ -76,7 +76,7 @@ def test_failures_score_zero_only_when_asked_and_ungraded_rows_never():
         (ROWS.with_columns(latency_s=pl.lit(-1.0)), "latency_s must be finite and not negative"),
         (ROWS.with_columns(prompt_id=pl.lit("zz") + pl.col("prompt_id")), "rows without a prompt: 'zzp1', 'zzp2'"),
         (ROWS.rename({"model": "modell"}), "'model' is missing; did you mean 'modell'"),
-        (ROWS.with_columns(score=pl.lit("good")), "'score' must be Float64, found 'good'"),
+        (ROWS.with_columns(score=pl.lit("good")), "'score' must be a number, found 'good'"),
     ],
 )
 def test_bad_rows_are_refused_by_name(rows: pl.DataFrame, message: str):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from workbench import __version__
 from workbench.core import ConfigError
-from workbench.core.files import read_text
 from workbench.evaluation.frames import conform, named
+from workbench.evaluation.importers.table import read_table
 from workbench.evaluation.manifest import Manifest
 from workbench.evaluation.outcomes import SCHEMA, Outcomes
 
@@ -21,33 +22,51 @@ EVERY = {**SCHEMA, "prompt": pl.String, "reference": pl.String}
 def import_long(path: Path) -> Outcomes:
     """Outcomes of a table with `prompt_id, prompt, model, score` and any further columns of `SCHEMA` (and `reference`, the right answer).
 
+    Columns with other names are not used, and the manifest's notes name them. A score may be true or false.
+
     Raises:
         ConfigError: a column is missing, NaN or infinities (rows are named; unknown is an empty cell), a cell measured twice, or one
             prompt_id with different prompts, tasks or groups.
     """
-    table = conform(_read(path), EVERY, needed=NEEDED, filled=("prompt_id", "model"), what=str(path))
+    given = read_table(path)
+    table = conform(_right_or_wrong(given), EVERY, needed=NEEDED, filled=("prompt_id", "model"), what=str(path))
     if not table.height:
         raise ConfigError(f"{path} is empty: at least one row is needed")
     _refuse_broken_numbers(table, path)
     prompts = one_row_a_prompt(table)
-    manifest = Manifest("import:long", package_version=__version__, notes=(f"imported from {path.name}",))
+    manifest = Manifest("import:long", package_version=__version__, notes=_notes(path, given.columns, table))
     return Outcomes.from_frames(table.drop("prompt", "reference"), prompts, manifest)
 
 
-def _read(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise ConfigError(f"no table at {path}: a CSV or parquet file is needed")
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pl.read_parquet(path)
-        if path.suffix.lower() != ".csv":
-            raise ConfigError(f"unknown format {path.suffix!r} of {path}: .csv and .parquet are known")
-        text = read_text(path, "table")
-        table = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False) if text.strip() else pl.DataFrame()
-    except pl.exceptions.PolarsError as exc:
-        reason = str(exc).split("\n")[0]
-        raise ConfigError(f"{path} cannot be read ({reason}): repair it or export it again") from exc
-    return table.filter(~pl.all_horizontal(pl.all().is_null())) if table.width else table
+def _right_or_wrong(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with a score of true and false, as a CSV writes booleans, made 1 and 0."""
+    if "score" not in table.columns or table["score"].dtype != pl.String:
+        return table
+    score = pl.col("score").str.to_lowercase().replace({"true": "1", "false": "0"})
+    return table.with_columns(pl.when(pl.col("score").is_null()).then(None).otherwise(score).alias("score"))
+
+
+def _notes(path: Path, columns: Sequence[str], table: pl.DataFrame) -> tuple[str, ...]:
+    """Where it came from, which columns were not used, and models whose names are alike."""
+    notes = [f"imported from {path.name}"]
+    unused = [_unused(name) for name in columns if name not in EVERY]
+    if unused:
+        notes.append(f"columns that are not known were left out: {', '.join(unused)}")
+    models = table["model"].unique().sort().to_list()
+    alike: dict[str, list[str]] = {}
+    for name in models:
+        alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    notes += [
+        f"{' and '.join(map(repr, names))} count as different models; if they are one, give it one name"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    return tuple(notes)
+
+
+def _unused(name: str) -> str:
+    near = difflib.get_close_matches(name.strip().lower(), list(EVERY), n=1, cutoff=0.6)
+    return f"{name!r} (did you mean {near[0]!r}?)" if near else repr(name)
 
 
 def _refuse_broken_numbers(table: pl.DataFrame, path: Path) -> None:
