@@ -225,3 +225,10 @@ def test_held_out_estimates_are_those_of_a_fit_without_the_fold():
     line = Spectrum.of(x[seen], y[seen]).solved(found.penalties)
     assert np.allclose(found.held_out[~seen], line.intercept + x[~seen] @ line.slope)
     assert set(found.penalties) <= set(PENALTIES)
+
+
+def test_new_prompts_of_the_recorded_kind_are_as_familiar_as_stated():
+    """2,000 fresh prompts around the homes of 400 recorded ones: well under one percent of them counts as unlike."""
+    queries, embedder, _, score = world(n=2400, within=0.6, seed=4)
+    found = fitted("stack", queries[:400], embedder, score[:400]).predict(queries[400:])
+    assert found.unfamiliar.mean() < 0.012

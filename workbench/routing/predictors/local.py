@@ -7,14 +7,14 @@ else. Fitted together, each takes what the other leaves: on RouteLLM's MMLU rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from workbench.routing.exact import COARSE, FINE, unit_rows
 from workbench.routing.predictors.additive import AdditiveQuality, Terms
-from workbench.routing.predictors.clusters import SETS, Clusters
+from workbench.routing.predictors.clusters import FAMILIAR_SHARE, SETS, Clusters, Vectors
 from workbench.routing.predictors.folds import folds_of
 from workbench.routing.predictors.means import task_codes
 from workbench.routing.predictors.predictor import State, TextEmbedder, level_and_differences
@@ -28,6 +28,8 @@ from workbench.routing.queries import BoolArray, FloatArray, IntArray, Queries
 CENTRE_SCALE = 2.0
 """How much less a value at a centre is penalised than a coordinate of the embedding; chosen on half of MMLU's rows."""
 TASK_SCALE = 1.0
+LEAST_NEW = 20
+"""With fewer new rows their least similarity says nothing about the border."""
 
 
 @dataclass(slots=True)
@@ -46,7 +48,8 @@ class LocalQuality:
         """Centres, then both penalties by cross-validation, then everything on all rows."""
         unit = unit_rows(self.embedder.embed(list(queries.texts)))
         coarse = np.rint(unit * COARSE).astype(np.float32)
-        clusters = self.clusters or Clusters.fit(coarse)
+        folds = folds_of(queries)
+        clusters = self.clusters or familiar_clusters(coarse, folds)
         shares = clusters.shares_of(coarse)
         tasks = tuple(sorted({t for t in queries.tasks if t is not None})) if self.with_tasks else ()
         codes, lengths = task_codes(queries, tasks), sorted_lengths(queries)
@@ -65,7 +68,7 @@ class LocalQuality:
         fallback = mean[None, :] if means is None else means.table
         level, differences = level_and_differences(quality - mean)
         target = np.column_stack([level, differences])
-        found = validated(features, target, folds_of(queries))
+        found = validated(features, target, folds)
         self.held_out = mean + found.held_out[:, :1] + found.held_out[:, 1:]
         self.task_shares = _task_shares(shares, codes, len(tasks))
         terms = _terms(found.line, mean, fallback, lengths, tasks, clusters, surfaces, codes, self.task_shares)
@@ -102,6 +105,23 @@ class LocalOnTaskQuality(LocalQuality):
 
     kind: ClassVar[str] = "local-task"
     with_tasks: ClassVar[bool] = True
+
+
+def familiar_clusters(vectors: Vectors, folds: IntArray) -> Clusters:
+    """Clusters whose border of the familiar is drawn by rows that other centres did not see, where there are enough of them.
+
+    Centres lie nearer to the rows that they are means of than to new ones of the same kind: with the border of the former, two percent
+    of the new prompts on the reference family were called unfamiliar, and each of those was routed by its mean alone.
+
+    Args:
+        vectors: rows on the coarse grid, shape (n, d).
+        folds: of each row; the first fold stands for new prompts.
+    """
+    clusters, new = Clusters.fit(vectors), folds == 0
+    if new.sum() < LEAST_NEW or new.all():
+        return clusters
+    nearest = Clusters.fit(vectors[~new]).similarities(vectors[new]).max(axis=1)
+    return replace(clusters, border=min(clusters.border, float(np.quantile(nearest, 1.0 - FAMILIAR_SHARE))))
 
 
 def _length_terms(queries: Queries, lengths: FloatArray) -> FloatArray:

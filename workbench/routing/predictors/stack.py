@@ -15,11 +15,10 @@ import numpy as np
 
 from workbench.routing.exact import coarse_rows
 from workbench.routing.predictors.additive import AdditiveQuality, Terms, weighted_sum
-from workbench.routing.predictors.clusters import Clusters
 from workbench.routing.predictors.constant import ConstantQuality
 from workbench.routing.predictors.coupling import Coupling
 from workbench.routing.predictors.folds import FOLDS, folds_of
-from workbench.routing.predictors.local import LocalOnTaskQuality, LocalQuality
+from workbench.routing.predictors.local import LocalOnTaskQuality, LocalQuality, familiar_clusters
 from workbench.routing.predictors.predictor import QualityEstimator, State, TextEmbedder, level_and_differences
 from workbench.routing.predictors.prompt_length import PromptLengthQuality, sorted_lengths
 from workbench.routing.predictors.ridge import RidgeQuality, needed_embedder
@@ -54,7 +53,7 @@ class StackQuality:
     def fit(self, queries: Queries, quality: FloatArray) -> Self:
         """Fit every member, weigh them on held-out rows, join what they say of the models, fold everything into one sum."""
         shared, folds, mean = LastBatch(self.embedder), folds_of(queries), quality.mean(axis=0)
-        members = [member.fit(queries, quality) for member in _members(shared, queries)]
+        members = [member.fit(queries, quality) for member in _members(shared, queries, folds)]
         held = {member.kind: _held_out(member, queries, quality, folds) for member in members}
         level, differences = level_and_differences(quality)
         parts = {kind: level_and_differences(values) for kind, values in held.items()}
@@ -95,9 +94,9 @@ class StackQuality:
         return cls(embedder, dict(state.settings["weights"]), fitted)  # type: ignore[arg-type]
 
 
-def _members(embedder: TextEmbedder, queries: Queries) -> list[Linear]:
+def _members(embedder: TextEmbedder, queries: Queries, folds: IntArray) -> list[Linear]:
     """What is weighed; label readers only where there are at least two labels."""
-    clusters = Clusters.fit(coarse_rows(embedder.embed(list(queries.texts))))
+    clusters = familiar_clusters(coarse_rows(embedder.embed(list(queries.texts))), folds)
     members: list[Linear] = [ConstantQuality(), PromptLengthQuality(), RidgeQuality(embedder)]
     members.append(LocalQuality(embedder, clusters=clusters))
     if len({task for task in queries.tasks if task is not None}) > 1:
