@@ -157,7 +157,7 @@ def _baselines(state: SpaceState) -> list[Baseline]:
         PLAIN,
         replay.matrix.score[rows, choice],
         replay.matrix.cost_usd[rows, choice],
-        f"{plain.chosen.name}, λ={plain.chosen.threshold:.4g}: what a sweep without a space chooses",
+        f"{plain.chosen.name}, λ={plain.chosen.threshold:.4g}: λ alone, with the space's predictors",
     )
     cheapest = cheapest_single(state.matrix.take(state.split.choose))
     return baselines_of(state.report, state.choice, state.single, cheapest, [line, *trivial_baselines(plain)])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from workbench.core import ConfigError
 from workbench.core.naming import did_you_mean
@@ -68,7 +68,22 @@ class RangeConfig(Strict):
 
 
 Choices = Annotated[tuple[Number | None, ...], Field(min_length=1)]
-Domain = Number | RangeConfig | Choices | None
+
+
+def _shape(value: Any) -> str:
+    """Which of the forms of a parameter a value has, so that only that form's complaint is shown."""
+    if isinstance(value, dict | RangeConfig):
+        return "RangeConfig"
+    return "tuple" if isinstance(value, list | tuple) else "float"
+
+
+Domain = (
+    Annotated[
+        Annotated[Number, Tag("float")] | Annotated[RangeConfig, Tag("RangeConfig")] | Annotated[Choices, Tag("tuple")],
+        Discriminator(_shape),
+    ]
+    | None
+)
 """One number, a range, or a list of numbers; null among them switches a limit off."""
 
 

@@ -209,7 +209,8 @@ def _check_kind(path: Path) -> None:
         return
     try:
         with path.open("rb") as file:
-            first = json.loads(file.readline())
+            line = file.readline()
+        first = json.loads(line) if line.endswith(b"\n") else {"study_name": NAME} if b"op_code" in line else None
         is_ours = isinstance(first, dict) and first.get("study_name") == NAME
     except ValueError:
         is_ours = False
@@ -220,12 +221,22 @@ def _check_kind(path: Path) -> None:
 def _sampler(name: str, seed: int) -> Any:
     if name == "nsga2":
         return optuna.samplers.NSGAIISampler(population_size=BLOCK, seed=seed)
+    if name == "nsga2-sbx":
+        return optuna.samplers.NSGAIISampler(
+            population_size=BLOCK, seed=seed, crossover=optuna.samplers.nsgaii.SBXCrossover()
+        )
+    if name == "nsga2-blx":
+        return optuna.samplers.NSGAIISampler(
+            population_size=BLOCK, seed=seed, crossover=optuna.samplers.nsgaii.BLXAlphaCrossover()
+        )
+    if name == "tpe-group":
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True)
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed)
     return optuna.samplers.RandomSampler(seed=seed)
 
 
 def _distribution(parameter: Parameter) -> Any:
-    if parameter.choices:
-        return optuna.distributions.CategoricalDistribution(parameter.choices)
-    return optuna.distributions.FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    if not parameter.is_continuous:
+        return optuna.distributions.CategoricalDistribution(parameter.listed())
+    return optuna.distributions.FloatDistribution(parameter.low, parameter.high, log=parameter.log)

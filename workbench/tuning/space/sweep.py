@@ -8,7 +8,7 @@ of one λ.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,7 +196,7 @@ def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progre
     settled = _settled(front_of(proposals, plan.space.goals), choose, bases, plan, progress)
     finalist, _ = settled.picked(single, config.rule, config.spend_usd)
     progress("the plain sweep of λ, for comparison")
-    plain = sweep_state(matrix, config, lambda line: None)
+    plain = sweep_state(matrix, _plain(asked, config), lambda line: None)
     progress(f"judging {finalist.configuration} on {len(report)} report prompts")
     predictor = bases[finalist.configuration.basis].predictor
     predictions = predictor.predict(report.queries)
@@ -228,6 +228,12 @@ def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progre
         looked=Looked(*looked, len(settled.finalists)),
         plain=plain,
     )
+
+
+def _plain(asked: Asked, config: SweepConfig) -> SweepConfig:
+    """The sweep of λ alone with the space's predictors, on its first embedder."""
+    name = asked.space.embedder[0]
+    return replace(config, predictors=asked.space.predictor, embedder=asked.embedders.get(name, name))
 
 
 def check(plan: Plan, matrix: OutcomeMatrix, n_trials: int) -> None:
