@@ -156,10 +156,12 @@ class TaskFailed(WorkbenchError):
         n_tasks: how many there are.
         task: the task, shortened for people.
         error: what was raised; also the `__cause__` where it is raised.
+        host: name of the machine that it was raised on; None is this one.
     """
 
-    def __init__(self, index: int, n_tasks: int, task: str, error: BaseException) -> None:
-        super().__init__(f"task {index} of {n_tasks} ({task}) raised {type(error).__name__}: {error}")
+    def __init__(self, index: int, n_tasks: int, task: str, error: BaseException, host: str | None = None) -> None:
+        where = "" if host is None else f" on {host}"
+        super().__init__(f"task {index} of {n_tasks} ({task}) raised {type(error).__name__}{where}: {error}")
         self.index = index
         self.error = error
         self.exit_code = error.exit_code if isinstance(error, WorkbenchError) else 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -50,12 +51,32 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(name: str, address: str | None = None) -> Engine:
+@dataclass(frozen=True, slots=True)
+class WorkerNeeds:
+    """What a worker of a cluster takes of its node.
+
+    Args:
+        cpus: cores that are kept for it; numeric libraries in it use as many threads.
+        gpus: GPUs that it sees; 0 is none.
+        most_workers: tasks at work at the same time, over all nodes; None is as many as there is room for.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    most_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.cpus > 0 and self.gpus >= 0 and (self.most_workers is None or self.most_workers >= 1)):
+            raise ConfigError(f"a worker needs more than 0 cores, 0 or more GPUs, and at least 1 of it; found {self}")
+
+
+def make_engine(name: str, address: str | None = None, needs: WorkerNeeds | None = None) -> Engine:
     """The engine of that name.
 
     Args:
         name: "local" or "ray".
         address: of a Ray cluster, as `--address` takes it; None with "ray" starts one on this machine for as long as the engine is open.
+        needs: what a worker takes of its node; one core by default. The local engine has no workers.
 
     Raises:
         ConfigError: unknown name, or an address for the local engine.
@@ -74,7 +95,7 @@ def make_engine(name: str, address: str | None = None) -> Engine:
                 f"the local engine has no address, found {address!r}; give --engine ray with it, or neither"
             )
         return LocalEngine()
-    engine: Engine = kind(address)
+    engine: Engine = kind(address, needs=needs)
     return engine
 
 
@@ -129,8 +150,8 @@ class LocalEngine:
         """Nothing to release."""
 
 
-def failed(index: int, tasks: Sequence[T], error: Exception) -> TaskFailed:
-    """The error that says which task's work raised what."""
+def failed(index: int, tasks: Sequence[T], error: Exception, host: str | None = None) -> TaskFailed:
+    """The error that says which task's work raised what, and on which machine if not on this one."""
     shown = repr(tasks[index])
     shown = shown if len(shown) <= MAX_TASK_CHARS else shown[:MAX_TASK_CHARS] + "…"
-    return TaskFailed(index, len(tasks), shown, error)
+    return TaskFailed(index, len(tasks), shown, error, host)
