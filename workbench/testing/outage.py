@@ -44,7 +44,8 @@ class Outage:
     """Every request of one run.
 
     Args:
-        requests: `at_s` (of the run), `latency_s`, `model` that answered (null: nobody), `phase`.
+        requests: `at_s` (of the run), `latency_s`, `model` that answered (null: nobody), `phase`: "outage" for whatever was under way
+            while the server hung.
         config: what happened when.
         skipped: calls that the open circuit kept from the hanging model.
         probes: result → number.
@@ -152,8 +153,10 @@ def _stack_config(urls: dict[str, str], config: OutageConfig, has_breaker: bool)
 def _frame(rows: list[tuple[float, float, str | None]], config: OutageConfig) -> pl.DataFrame:
     schema = {"at_s": pl.Float64, "latency_s": pl.Float64, "model": pl.String}
     begin, end = config.healthy_s, config.healthy_s + config.outage_s
-    at = pl.col("at_s")
-    phase = pl.when(at < begin).then(pl.lit("healthy")).when(at < end).then(pl.lit("outage")).otherwise(pl.lit("after"))
+    at, ended = pl.col("at_s"), pl.col("at_s") + pl.col("latency_s")
+    phase = (
+        pl.when(ended < begin).then(pl.lit("healthy")).when(at < end).then(pl.lit("outage")).otherwise(pl.lit("after"))
+    )
     return pl.DataFrame(rows, schema=schema, orient="row").sort("at_s").with_columns(phase.alias("phase"))
 
 

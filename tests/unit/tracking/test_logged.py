@@ -7,6 +7,7 @@ from workbench.core import ConfigError, StoreError
 from workbench.evaluation import Manifest, Outcomes
 from workbench.tracking import log_sweep, sweep_folder
 from workbench.tuning import sweep
+from workbench.tuning.selection_tables import runs_table
 
 N = 120
 
@@ -114,3 +115,10 @@ def test_a_secret_in_the_manifest_stops_the_logging(result, tracking, monkeypatc
     with pytest.raises(StoreError, match="SOME_API_KEY"):
         log_sweep(result, outcomes_manifest={"note": "sk-very-secret-0123"}, tracking=tracking)
     assert len(tracking.client().search_runs([tracking.experiment("sweeps")])) == before
+
+
+def test_runs_stand_side_by_side_with_their_intervals(run, result, tracking):
+    table = runs_table("sweeps", [run.info.run_id, run.info.run_id], tracking)
+    assert table["score"].tolist() == [result.document["chosen"]["score"]] * 2
+    assert [table["low"][0], table["high"][0]] == result.document["chosen"]["score_ci"]
+    assert table["verdict"][0] == result.document["verdict"]
