@@ -19,6 +19,9 @@ FAMILIES = ("task", "difficulty", "direction", "regions", "length", "mixed", "no
 """What the chances depend on: the task; one difficulty for all models; a direction of the embedding, another for each model; where a
 prompt lies; its length; all of these; nothing (models differ in their mean alone); nothing, and one model is best and cheap; nothing
 at all (all models are equally good)."""
+LATER_FAMILIES = ("kinship", "curved")
+"""Added when the design was done: models of two kinds whose strengths follow two shared directions of the embedding; a wave along a
+direction of the embedding, another for each model, which is neither a line nor a matter of where a prompt lies."""
 
 
 class SimulatedEmbedder:
@@ -51,7 +54,7 @@ class Simulated:
 
 def simulated(family: str, n: int, m: int, seed: int, labels: bool = True) -> Simulated:
     """A matrix of n prompts on m models whose chances follow `family`."""
-    rng = np.random.default_rng([FAMILIES.index(family), n, m, seed])
+    rng = np.random.default_rng([(*FAMILIES, *LATER_FAMILIES).index(family), n, m, seed])
     n_tasks = int(rng.integers(4, 30))
     homes = rng.standard_normal((n_tasks, DIM)) * 0.9
     task = rng.choice(n_tasks, n, p=rng.dirichlet(np.full(n_tasks, 2.0)))
@@ -92,7 +95,16 @@ def _effects(
         "length": by_length,
         "mixed": 0.5 * (by_task + hard * steep + line + region + by_length),
     }
+    if family in LATER_FAMILIES:  # drawn last, so that the other families stay what they were
+        effects |= _later_effects(rng, unit, m)
     return effects.get(family, np.zeros((len(unit), m)))
+
+
+def _later_effects(rng: np.random.Generator, unit: np.ndarray, m: int) -> dict[str, np.ndarray]:
+    strengths = unit @ rng.standard_normal((DIM, 2)) * 1.2
+    kinds = np.where(np.arange(m)[:, None] % 2 == [0, 1], 1.0, 0.2) * rng.uniform(0.6, 1.4, (m, 2))
+    waves = np.sin(2.0 * unit @ rng.standard_normal((DIM, m)) + rng.uniform(0.0, 2.0 * np.pi, m))
+    return {"kinship": strengths @ kinds.T, "curved": 1.2 * waves}
 
 
 def matrix_of(texts: list[str], tasks: list[str | None], score: np.ndarray, cost: np.ndarray) -> OutcomeMatrix:
