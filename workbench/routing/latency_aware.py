@@ -85,7 +85,8 @@ class LatencyAware:
             because += f" ≤ {self.target_s:g} s target"
         elif self.target_s is not None:
             because += f", the fastest; none meets the target of {self.target_s:g} s"
-        able = [j for j in row.others if row.quality[j] >= floor]
+        is_above = row.quality[row.chosen] >= floor  # where nobody is, the floor was dropped and all were looked at
+        able = [j for j in row.others if row.quality[j] >= floor or not is_above]
         rival = min(able, key=lambda j: seconds[j], default=None)
         if rival is None:
             return f"{because}, the only model" + (f" above the floor {floor:g}" if row.others else " eligible")
