@@ -51,15 +51,30 @@ def record(
     ] = False,
     retry_failures: Annotated[bool, typer.Option(help="Ask again where a model failed before.")] = False,
     fresh: Annotated[bool, typer.Option(help="Throw an earlier recording in the folder away.")] = False,
+    engine: Annotated[str, typer.Option(help="local, or ray: models answer on a cluster's workers.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; by default one is started here."),
+    ] = None,
+    shard: Annotated[
+        int | None, typer.Option(min=1, help="With ray: answers a worker is given at a time, in whole batches.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With ray: most workers at a time.")] = None,
+    worker_cpus: Annotated[float, typer.Option(help="With ray: cores of a worker, and its threads.")] = 1.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure every model's answers to a suite. A run that was killed goes on when the same command is given again.
 
     Example: workbench record --suite reference --models tiny,base --out runs/first
     """
-    from workbench.core import Sampling
+    from workbench.core import ConfigError, Sampling
     from workbench.evaluation import Suite
+    from workbench.evaluation.engine import ENGINES
     from workbench.models import load_lab
+
+    ENGINES.target(engine)
+    if engine == "local" and (address is not None or shard is not None or workers is not None):
+        raise ConfigError("--address, --shard and --workers are for --engine ray; add it, or leave them out")
 
     asked = Suite.load(suite, grader=grader, columns=parse_columns(column))
     asked = asked.only(task) if task else asked
@@ -79,7 +94,11 @@ def record(
         if models
         else list(known.models)
     )
-    outcomes = asyncio.run(_record(asked, known, names, out, settings))
+    if engine == "local":
+        outcomes = asyncio.run(_record(asked, known, names, out, settings))
+    else:
+        cluster = {"name": engine, "address": address, "cpus": worker_cpus, "workers": workers, "shard": shard}
+        outcomes = _record_on(asked, known, names, out, settings, cluster)
     _report(outcomes, out, as_json=json)
 
 
@@ -107,6 +126,35 @@ async def _record(suite: Suite, lab: Lab, names: list[str], out: Path, settings:
     finally:
         for model in opened.values():
             await model.close()
+
+
+def _record_on(
+    suite: Suite, lab: Lab, names: list[str], out: Path, settings: dict[str, Any], cluster: dict[str, Any]
+) -> Outcomes:
+    """On the workers of a cluster; judges answer here."""
+    from workbench.evaluation import make_engine, record_on
+    from workbench.evaluation.engine import WorkerNeeds
+    from workbench.evaluation.grading import judge_names
+    from workbench.evaluation.plan import RecordConfig
+    from workbench.evaluation.progress import progress_for
+    from workbench.models import load_model
+
+    cards = {name: lab.card(name) for name in names}
+    judging = {name: lab.card(name) for name in judge_names(suite)}
+    say_deprecated({**cards, **judging})
+    config = RecordConfig(**settings)
+    gpus = float(any(card.base_url is None and card.device.startswith("cuda") for card in cards.values()))
+    judges: dict[str, Model] = {}
+    engine = make_engine(cluster["name"], cluster["address"], WorkerNeeds(cluster["cpus"], gpus, cluster["workers"]))
+    try:
+        for name, card in judging.items():
+            judges[name] = load_model(name, card)
+        shown = progress_for(sys.stderr, stderr)
+        return record_on(engine, suite, cards, out, config, shard_size=cluster["shard"], judges=judges, progress=shown)
+    finally:
+        engine.close()
+        for model in judges.values():
+            asyncio.run(model.close())
 
 
 def _report(outcomes: Outcomes, out: Path, *, as_json: bool) -> None:

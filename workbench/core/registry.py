@@ -32,6 +32,16 @@ class Registry:
         """Register `name` for `"module:attribute"`; the seam for plug-ins."""
         self._entries[name] = target
 
+    def target(self, name: str) -> str:
+        """What `name` stands for, so that another process can register it too.
+
+        Raises:
+            ConfigError: unknown name; suggests the nearest.
+        """
+        if name not in self._entries:
+            raise ConfigError(f"unknown {self.subject} {name!r}: {did_you_mean(name, self._entries)}")
+        return self._entries[name]
+
     def load(self, name: str) -> Any:
         """The object behind `name`.
 
@@ -39,9 +49,7 @@ class Registry:
             ConfigError: unknown name; suggests the nearest.
             MissingExtra: its libraries are not installed.
         """
-        if name not in self._entries:
-            raise ConfigError(f"unknown {self.subject} {name!r}: {did_you_mean(name, self._entries)}")
-        module, _, attribute = self._entries[name].partition(":")
+        module, _, attribute = self.target(name).partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as exc:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.evaluation.plan import RecordConfig
     from workbench.evaluation.progress import Bars, Lines, Progress
     from workbench.evaluation.recorder import record, record_async
+    from workbench.evaluation.recorder_ray import record_on
     from workbench.evaluation.statistics import Estimate
     from workbench.evaluation.suite import Suite
     from workbench.evaluation.summary import ModelSummary, summarise
@@ -49,6 +50,7 @@ _HOMES = {
     "metric": "graders",
     "record": "recorder",
     "record_async": "recorder",
+    "record_on": "recorder_ray",
     "ModelSummary": "summary",
     "summarise": "summary",
 }
@@ -82,6 +84,7 @@ __all__ = [
     "metric",
     "record",
     "record_async",
+    "record_on",
     "summarise",
 ]
 

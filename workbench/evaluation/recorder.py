@@ -7,9 +7,7 @@ the journal are not asked again, rows that were in flight are. A model that fail
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,10 @@ import polars as pl
 
 from workbench.core import Clock, Completion, ConfigError, Request, Sampling, SystemClock
 from workbench.core.event_loop import run_anywhere
-from workbench.economics import ComputePrice, EnergyMeter, HardwareProfile, load_profiles, priced
-from workbench.evaluation.graders.judge import Grade
+from workbench.economics import ComputePrice, EnergyMeter, HardwareProfile, load_profiles
 from workbench.evaluation.grading import Grading
-from workbench.evaluation.metering import Metering, metering_with
+from workbench.evaluation.keeping import Keeper, describe_error
+from workbench.evaluation.metering import metering_with
 from workbench.evaluation.outcomes import DEFAULT_VARIANT, PROMPT_SCHEMA, SCHEMA, Outcomes
 from workbench.evaluation.plan import (
     Cell,
@@ -37,9 +35,9 @@ from workbench.evaluation.recording import Recording
 from workbench.evaluation.suite import Suite
 from workbench.models import Model, ModelCard
 
-MAX_ERROR_CHARS = 500
 BACKLOG = 8
 """Answers that may wait for the journal, for each request in flight."""
+__all__ = ["compact", "describe_error", "record", "record_async"]
 FROM_PROMPTS = ("task", "difficulty", "group")
 
 
@@ -102,39 +100,34 @@ async def record_async(
         raise ConfigError("no models to record; name at least one")
     check_samples(config, [model.card for model in models.values()])
     judging = models if judges is None else judges
-    shipped = _profiles_for([*models.values(), *judging.values()]) if profiles is None else profiles
+    shipped = (
+        profiles_for(model.card for model in (*models.values(), *judging.values())) if profiles is None else profiles
+    )
     grading = Grading(suite, judging, shipped)
     with Recording(out, suite, config, clock or SystemClock()) as recording, metering_with(meter) as metering:
-        await _Recorder(suite, config, recording, grading, shipped, progress or Silent(), metering).run(models)
+        keeper = Keeper(recording, grading, shipped, progress or Silent(), metering)
+        await _Recorder(suite, config, keeper).run(models)
         outcomes = compact(suite, recording)
     outcomes.write(out)
     return outcomes
 
 
 class _Recorder:
-    def __init__(
-        self,
-        suite: Suite,
-        config: RecordConfig,
-        recording: Recording,
-        grading: Grading,
-        profiles: Mapping[str, HardwareProfile],
-        progress: Progress,
-        metering: Metering,
-    ) -> None:
-        self.suite, self.config, self.recording = suite, config, recording
-        self.grading, self.profiles, self.progress, self.metering = grading, profiles, progress, metering
-        self.has_asked = False
+    def __init__(self, suite: Suite, config: RecordConfig, keeper: Keeper) -> None:
+        self.suite, self.config, self.keeper = suite, config, keeper
+        self.recording, self.progress, self.metering = keeper.recording, keeper.progress, keeper.metering
 
     async def run(self, models: Mapping[str, Model]) -> None:
         for name, model in models.items():
-            self.recording.open_model(name, model.card, load_of(model.card, self.config.concurrency), self.profiles)
+            self.recording.open_model(
+                name, model.card, load_of(model.card, self.config.concurrency), self.keeper.profiles
+            )
         if self.config.parallel_models:
             await asyncio.gather(*(self._record_model(name, model) for name, model in models.items()))
         else:
             for name, model in models.items():
                 await self._record_model(name, model)
-        if self.has_asked or self.recording.recorded.stopped_at is None:
+        if self.keeper.has_kept or self.recording.recorded.stopped_at is None:
             self.recording.stop()
 
     async def _record_model(self, name: str, model: Model) -> None:
@@ -157,10 +150,10 @@ class _Recorder:
             return
         whole = ("batch", batch[0].key)
         with self.metering.call(name, whole, model.card):
-            answers = await _answers(model, [request_of(cell, self.config, model.card) for cell in batch])
+            answers = await answers_to_batch(model, [request_of(cell, self.config, model.card) for cell in batch])
         self.metering.share_batch(name, whole, [cell.key for cell in batch], answers)
         missing = [pair for pair in zip(batch, answers, strict=True) if not self.recording.is_done(name, pair[0].key)]
-        await self._keep(name, model.card, missing, len(batch))
+        await self.keeper.keep(name, model.card, missing, len(batch))
 
     async def _keep_in_flight(self, name: str, model: Model, cells: list[Cell], load: Load) -> None:
         """Closed loop: a new request starts the moment one ends; grading and syncing never hold it up.
@@ -183,7 +176,7 @@ class _Recorder:
                 group = [await answers.get()]
                 while not answers.empty():
                     group.append(answers.get_nowait())
-                await self._keep(name, model.card, group, load.size)
+                await self.keeper.keep(name, model.card, group, load.size)
                 n_left -= len(group)
         finally:
             for worker in workers:
@@ -196,45 +189,6 @@ class _Recorder:
                 return await model.complete(request_of(cell, self.config, model.card))
         except Exception as exc:  # whatever a backend raises is that row's failure, not the recording's
             return exc
-
-    async def _keep(
-        self, name: str, card: ModelCard, answered: Sequence[tuple[Cell, Completion | Exception]], concurrency: int
-    ) -> None:
-        """Grade, price and journal answers."""
-        self.has_asked = True
-        texts = [(cell.item, _clean(a.text)) for cell, a in answered if isinstance(a, Completion)]
-        grades = iter(await self.grading.grade(texts))
-        rows = []
-        for cell, answer in answered:
-            row = {"prompt_id": cell.item.prompt_id, "model": name, "sample": cell.sample, "concurrency": concurrency}
-            if isinstance(answer, Completion):
-                self.metering.note_memory(name, answer)
-                row |= self._measured(priced(answer, card.price, self.profiles), next(grades))
-            else:
-                row |= {"error": describe_error(answer, card), "finish_reason": "error", "score": None}
-            rows.append(row | {"energy_wh": self.metering.energy_wh(name, cell.key)})
-        await asyncio.to_thread(self.recording.add_rows, rows)
-        self.progress.advance(name, len(rows), sum(row["error"] is not None for row in rows))
-
-    def _measured(self, answer: Completion, verdict: Grade) -> dict[str, Any]:
-        usage, timing = answer.usage, answer.timing
-        return {
-            "score": verdict.score,
-            **asdict(usage),
-            "ttft_s": timing.ttft_s,
-            "latency_s": timing.latency_s,
-            "tpot_s": timing.tpot_s(usage.completion_tokens),
-            "memory_gib": answer.memory_gib,
-            "compute_flop": answer.compute_flop,
-            "cost_usd": answer.cost_usd,
-            "grading_tokens": None if verdict.usage is None else verdict.usage.total_tokens,
-            "grading_cost_usd": verdict.cost_usd,
-            "logprob": answer.logprob,
-            "finish_reason": answer.finish_reason,
-            "error": None,
-            "ungraded": verdict.because,
-            "answer": _clean(answer.text),
-        }
 
 
 def compact(suite: Suite, recording: Recording) -> Outcomes:
@@ -252,25 +206,14 @@ def compact(suite: Suite, recording: Recording) -> Outcomes:
     return Outcomes.from_frames(frame, pl.DataFrame(prompts, schema=dict(PROMPT_SCHEMA)), recording.manifest())
 
 
-async def _answers(model: Model, requests: list[Request]) -> Sequence[Completion | Exception]:
+async def answers_to_batch(model: Model, requests: list[Request]) -> Sequence[Completion | Exception]:
+    """An answer or a failure for each; a failure of the whole batch is each one's."""
     try:
         return await model.complete_batch(requests)
     except Exception as exc:  # as above, for the whole batch
         return [exc] * len(requests)
 
 
-def _profiles_for(models: Iterable[Model]) -> Mapping[str, HardwareProfile]:
+def profiles_for(cards: Iterable[ModelCard]) -> Mapping[str, HardwareProfile]:
     """The shipped profiles, read only where a card is priced by its hardware."""
-    return load_profiles() if any(isinstance(model.card.price, ComputePrice) for model in models) else {}
-
-
-def describe_error(error: Exception, card: ModelCard) -> str:
-    """Class and message of a failure, without the model's key, shortened."""
-    text = f"{type(error).__name__}: {error}"
-    key = os.environ.get(card.api_key.removeprefix("env:"), "") if card.api_key else ""
-    return _clean(text.replace(key, "[key]") if key else text)[:MAX_ERROR_CHARS]
-
-
-def _clean(text: str) -> str:
-    """The text with halves of surrogate pairs replaced: servers send them, tables cannot hold them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return load_profiles() if any(isinstance(card.price, ComputePrice) for card in cards) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,9 @@ NOT_THE_MODEL = frozenset({"timeout_s", "retries"})  # how patiently it is asked
 PROVENANCE = frozenset(
     {"as_of", "source", "price_basis", "flop_basis"}
 )  # of a hardware profile: how its figures are known
+TIMES_OF_WORKERS = (
+    "ttft_s, latency_s and tpot_s are measured on the worker that held the model; the way to the cluster is not in them"
+)
 Key = tuple[str, int]
 
 
@@ -38,6 +42,7 @@ class Recorded:
         models: name → record of its card and load.
         rows: (model, prompt, sample) → the last row of that cell.
         measuring: name → how memory and energy were read, and why they are null where they are.
+        nodes: id → what is known of a cluster's node that answered; a row's `node` names it, rows of this machine have none.
         stopped_at: when the last session ended by itself; None if none did.
     """
 
@@ -45,6 +50,7 @@ class Recorded:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
     measuring: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     stopped_at: str | None = None
 
     def add(self, record: dict[str, Any]) -> None:
@@ -56,6 +62,8 @@ class Recorded:
             self.models[record["model"]] = record
         elif kind == "measuring":
             self.measuring[record["model"]] = record["facts"]
+        elif kind == "node":
+            self.nodes[record["node"]] = record["facts"]
         elif kind == "row":
             self.rows[record["model"], record["prompt_id"], record["sample"]] = record
         elif kind == "stop":
@@ -134,6 +142,11 @@ class Recording:
         """Note how a model's memory and energy were read; the last note stands."""
         self._append([{"kind": "measuring", "model": model, "facts": dict(facts)}])
 
+    def note_node(self, node: str, facts: Mapping[str, Any]) -> None:
+        """Note a node of a cluster before the first of its answers that this session keeps."""
+        if self.recorded.nodes.get(node) != facts:
+            self._append([{"kind": "node", "node": node, "facts": dict(facts)}])
+
     def stop(self) -> None:
         """Note that everything planned was asked."""
         self._append([{"kind": "stop", "at": self._clock.now().isoformat()}])
@@ -159,7 +172,8 @@ class Recording:
             backends=header["backends"],
             started_at=header["started_at"],
             ended_at=self.recorded.stopped_at,
-            load={"loop": "closed", "models": loads, "parallel_models": self._config.parallel_models},
+            load={"loop": "closed", "models": loads, "parallel_models": self._config.parallel_models}
+            | {"engine": _engine_facts(self.recorded)},
         )
 
     def _append(self, records: list[dict[str, Any]]) -> None:
@@ -204,6 +218,17 @@ class Recording:
             "backends": versions(),
             "started_at": self._clock.now().isoformat(),
         }
+
+
+def _engine_facts(recorded: Recorded) -> dict[str, Any]:
+    """Where the answers were made: on this machine, on a cluster's nodes, or some here and some there."""
+    answered = Counter(row["node"] for row in recorded.rows.values() if row.get("node") is not None)
+    n_here = len(recorded.rows) - answered.total()
+    if not answered:
+        return {"name": "local"}
+    nodes = {node: {**recorded.nodes.get(node, {}), "n_answers": n} for node, n in sorted(answered.items())}
+    name = "+".join(sorted({str(facts.get("engine", "ray")) for facts in nodes.values()}))
+    return {"name": name, "n_nodes": len(nodes), "n_answers_here": n_here, "times": TIMES_OF_WORKERS, "nodes": nodes}
 
 
 def describe_card(card: ModelCard, profiles: Mapping[str, HardwareProfile] | None = None) -> dict[str, Any]:
