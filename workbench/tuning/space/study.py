@@ -221,16 +221,6 @@ def _check_kind(path: Path) -> None:
 def _sampler(name: str, seed: int) -> Any:
     if name == "nsga2":
         return optuna.samplers.NSGAIISampler(population_size=BLOCK, seed=seed)
-    if name == "nsga2-sbx":
-        return optuna.samplers.NSGAIISampler(
-            population_size=BLOCK, seed=seed, crossover=optuna.samplers.nsgaii.SBXCrossover()
-        )
-    if name == "nsga2-blx":
-        return optuna.samplers.NSGAIISampler(
-            population_size=BLOCK, seed=seed, crossover=optuna.samplers.nsgaii.BLXAlphaCrossover()
-        )
-    if name == "tpe-group":
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True)
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed)
     return optuna.samplers.RandomSampler(seed=seed)
