@@ -155,8 +155,8 @@ def as_markdown(document: dict[str, Any]) -> str:
         "",
         "Written by `python benchmarks/routellm.py`; do not edit. APGR = area under the recovered gap over the share of strong calls,",
         "at every threshold. CPT(p) = least share of strong calls that recovers the part p. Random routing has APGR 0.5.",
-        f"95 % by {document['draws']} resamples of question groups, predictions held fixed. Beside each set stand the article's numbers",
-        f"({PUBLISHED_NOTE}).",
+        f"95 % by {document['draws']} resamples of question groups, predictions held fixed. Beside each set stand published",
+        f"numbers, {PUBLISHED_NOTE}.",
         "",
     ]
     parts = document["embedders"]

@@ -61,7 +61,8 @@ def recovery_table(document: Mapping[str, Any]) -> pl.DataFrame:
     rows += [_row(router, "five-fold", row) for router, row in document["five_fold"].items()]
     rows += [_row(router, "unseen subjects", row) for router, row in document["unseen_subjects"].items()]
     rows += [_row(router, "published", row) for router, row in document["published"].items()]
-    return pl.DataFrame(rows)
+    numbers = ("apgr", "low", "high", "cpt20", "cpt50", "cpt80")
+    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(numbers, pl.Float64))
 
 
 def _row(router: str, judged: str, row: Mapping[str, Any]) -> dict[str, Any]:

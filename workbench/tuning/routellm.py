@@ -51,8 +51,8 @@ GOALS = {"mmlu": {DEFAULT + NO_LABEL: 0.655, DEFAULT: 0.670}, "gsm8k": {DEFAULT:
 """APGR that was set as the goal before any of these runs."""
 
 PUBLISHED_NOTE = (
-    "published: from the article (arXiv 2406.18665); routers trained on Chatbot Arena and judged on all rows left after decontamination "
-    "(high school mathematics in) on ten bins, where ours learn on four fifths of the set itself"
+    "copied by hand from the article (arXiv 2406.18665); its routers were trained on Chatbot Arena and judged on all rows left after "
+    "decontamination (high school mathematics in) on ten bins, where ours learn on four fifths of the set itself"
 )
 PUBLISHED: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     "mmlu": {
@@ -219,12 +219,15 @@ class BrokenSubject:
     near_without: float
 
 
-def broken_subject(matrix: OutcomeMatrix, embedder: Embedder, *, draws: int = DRAWS) -> BrokenSubject:
+def broken_subject(
+    matrix: OutcomeMatrix, embedder: Embedder, *, kind: str = DEFAULT + NO_LABEL, draws: int = DRAWS
+) -> BrokenSubject:
     """The effect of MMLU's damaged subject.
 
     Args:
         matrix: MMLU's rows with the subject kept.
-        embedder: for the default predictor, which reads no subject here.
+        embedder: for predictors that read text.
+        kind: the predictor; the default one without labels.
         draws: resamples behind the interval.
 
     Raises:
@@ -235,7 +238,7 @@ def broken_subject(matrix: OutcomeMatrix, embedder: Embedder, *, draws: int = DR
     if not damaged.any():
         raise ConfigError(f"no row of {BROKEN_SUBJECT}: import MMLU with --keep-broken")
     weak, strong = weak_and_strong(matrix)
-    known, kind = EmbeddedTexts(embedder, matrix.queries.texts), DEFAULT + NO_LABEL
+    known = EmbeddedTexts(embedder, matrix.queries.texts)
     clean = matrix.take(~damaged)
     signal = {
         "with": out_of_fold_uplift(kind, matrix, known)[~damaged],

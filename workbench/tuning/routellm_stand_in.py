@@ -13,8 +13,10 @@ from workbench.core import ConfigError
 from workbench.core.naming import did_you_mean
 from workbench.evaluation import Manifest, Outcomes
 from workbench.evaluation.importers.routellm import BROKEN_SUBJECT, GPT4, MIXTRAL
+from workbench.tuning.routellm import find_rows, routellm_outcomes
 
 NOTE = "made-up rows with known truth stand in for RouteLLM's: no number below says anything about its models"
+MADE_UP = "made-up"
 MATHEMATICS = (BROKEN_SUBJECT, "elementary_mathematics", "college_mathematics")
 
 
@@ -38,7 +40,7 @@ def stand_in(name: str, n: int = 1500, *, keep_broken: bool = False, seed: int =
     n_words = rng.integers(8, 80, n)
     lead = _lead(len(subjects), rng)[subject] + 0.003 * (n_words - 44)
     weak = rng.random(n) < 0.62
-    strong = np.where(weak, rng.random(n) < 0.95, rng.random(n) < np.clip(0.35 + lead, 0.02, 0.98))
+    strong = np.where(weak, rng.random(n) < 0.95, rng.random(n) < np.clip(0.4 + lead, 0.02, 0.98))
     if name == "mmlu":
         strong &= subject != 0  # the answers of the damaged subject were not parsed
     prompts = pl.DataFrame(
@@ -59,11 +61,28 @@ def stand_in(name: str, n: int = 1500, *, keep_broken: bool = False, seed: int =
     return Outcomes.from_frames(frame, prompts, Manifest(f"made-up:{name}", package_version=__version__, notes=(NOTE,)))
 
 
+def outcomes_at_hand(data: str, name: str, *, keep_broken: bool = False, most: int = 0, seed: int = 0) -> Outcomes:
+    """RouteLLM's rows of a set where they are, made-up ones where they are not; the manifest's notes say which.
+
+    Args:
+        data: a checkout of RouteLLM's repository; "" looks where `find_rows` does; "made-up" does not look.
+        name: "mmlu" or "gsm8k"; with real rows also "mt_bench".
+        keep_broken: keep the damaged subject.
+        most: prompts, drawn by lot; 0 is all of them (of the made-up ones 1,500).
+        seed: of the lot, and of the made-up rows.
+    """
+    rows = None if data == MADE_UP else find_rows(data)
+    if rows is None:
+        return stand_in(name, most or 1500, keep_broken=keep_broken, seed=seed)
+    return routellm_outcomes(rows, name, keep_broken=keep_broken, most=most, seed=seed)
+
+
 def _lead(n_subjects: int, rng: np.random.Generator) -> np.ndarray:
     """Extra chance of the strong model where the weak one is wrong, by subject; mathematics has the most."""
-    lead = rng.permutation(np.linspace(-0.3, 0.3, n_subjects))
-    if n_subjects > 1:
-        lead[: len(MATHEMATICS)] = 0.4
+    if n_subjects == 1:
+        return np.array([0.25])
+    lead = rng.permutation(np.linspace(-0.35, 0.45, n_subjects))
+    lead[: len(MATHEMATICS)] = 0.55
     return lead
 
 

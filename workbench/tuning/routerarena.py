@@ -31,7 +31,7 @@ COST_WEIGHT = 0.1
 DRAWS = 2000
 
 PUBLISHED_NOTE = (
-    "published: leaderboard of the repository's README in November 2025 (commit 0a6c872), on 8,400 questions and each router's own pool of "
+    "leaderboard of the repository's README in November 2025 (commit 0a6c872), on 8,400 questions and each router's own pool of "
     "models; neither the rows nor the models are those measured here"
 )
 PUBLISHED: Mapping[str, float] = {
