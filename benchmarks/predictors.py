@@ -4,8 +4,9 @@
 
 Writes benchmarks/results/predictors.json and docs/results/predictors.md. Recorded matrices: RouteLLM's MMLU, GSM8K and MT-Bench and
 RouterArena's public rows (folders `routellm` and `routerarena` under PATH, default $WORKBENCH_DATA/routing, then
-../shared/data/routing), and the reference family's answers (an Outcomes folder, e.g. of `workbench record --suite reference`). What is
-not there is left out and said. Simulated matrices: `simulated_matrices.py`. --design prints results on the seeds that the design was
+../shared/data/routing), and the reference family's answers (an Outcomes folder; the page's is of `workbench suite build --per-task 160
+--seed 4242 --out suite.jsonl` and `workbench record --suite suite.jsonl --out OUTCOMES`). What is not there is left out and said.
+Simulated matrices: `simulated_matrices.py`. --design prints results on the seeds that the design was
 chosen on and writes nothing.
 """
 
@@ -330,10 +331,11 @@ def as_markdown(document: dict[str, Any]) -> str:
         "Looked at while the default was designed: MMLU, GSM8K, MT-Bench, RouterArena and a recording of the reference family with 1,440",
         f"prompts, all cross-validated, and the simulated families {', '.join(FAMILIES)}",
         f"with seeds {DESIGN_SEEDS[0]} to {DESIGN_SEEDS[-1]}. Seen for the first time in this table: all simulated matrices",
-        f"(seeds from {REPORT_SEED} on), the families {' and '.join(LATER_FAMILIES)} altogether, and the reference family's rows (a fresh",
-        "recording, other instances). The best simple predictor is picked afterwards, from these same rows; of equally good ones the",
-        "default would be above all in one",
-        "of four matrices with labels, one of three without.",
+        f"(seeds from {REPORT_SEED} on), the families {' and '.join(LATER_FAMILIES)} altogether, and the reference family's rows",
+        "(a fresh recording of other instances). The best",
+        "simple predictor is picked afterwards, from these same rows: of equally good ones the default would be above all in one of four",
+        f"matrices with labels, one of three without. In the families {', '.join(NOTHING_TO_GAIN)} no prompt says anything, and",
+        "which predictor comes out on top is luck.",
         "",
     ]
     for source, found in document["summary"].items():
