@@ -44,7 +44,7 @@ def cascade(
 
     Exit code 3 when the answer is "do not cascade".
 
-    Example: workbench cascade outcomes/quickstart --order tiny,base --accept agreement
+    Example: workbench cascade outcomes/quickstart --order tiny,small,base --accept agreement
     """
     from workbench.evaluation import Outcomes
     from workbench.tuning.cascade import Accept, cascade_sweep

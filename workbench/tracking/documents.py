@@ -49,7 +49,8 @@ def log_document(
     """
     from mlflow.exceptions import MlflowException
 
-    refuse_secrets(canonical_json([document, dict(params or {}), dict(tags or {})]), f"the {kind} document")
+    asked = {key: str(value) for key, value in (params or {}).items() if value is not None}
+    refuse_secrets(canonical_json([document, asked, dict(tags or {})]), f"the {kind} document")
     if folder is not None:
         refuse_secrets_in_folder(folder)
     tracking = tracking or init()
@@ -63,7 +64,7 @@ def log_document(
                 client,
                 run_id,
                 {NOT_IN_A_NAME.sub("_", key): value for key, value in metrics_of(document).items()},
-                {key: str(value)[:MOST_PARAM_CHARS] for key, value in (params or {}).items() if value is not None},
+                {key: value[:MOST_PARAM_CHARS] for key, value in asked.items()},
                 {f"workbench.{key}": value for key, value in circumstances.items()},
             )
             client.log_dict(run_id, {**document, "run_id": run_id}, f"{kind}.json")

@@ -30,7 +30,7 @@ def folder(tmp_path):
         for i in range(1200)
         for model in ("tiny", "base")
     ]
-    prompts = pl.DataFrame({"prompt_id": [f"p{i:04d}" for i in range(1200)], "prompt": ["q"] * 1200})
+    prompts = pl.DataFrame({"prompt_id": [f"p{i:04d}" for i in range(1200)], "prompt": [f"q {i}" for i in range(1200)]})
     Outcomes.from_frames(pl.DataFrame(rows), prompts, Manifest("t")).write(tmp_path)
     return tmp_path
 

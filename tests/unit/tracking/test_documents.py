@@ -21,7 +21,9 @@ DOCUMENT = {
 def run(tracking, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     (folder / "requests.csv").write_text("request\n0\n")
-    run_id = log_document("bench", "base at 4/s", DOCUMENT, folder=folder, params={"rate_rps": 4}, tracking=tracking)
+    run_id = log_document(
+        "bench", "base at 4/s", DOCUMENT, folder=folder, params={"rate_rps": 4, "outcomes": folder}, tracking=tracking
+    )
     return tracking.client().get_run(run_id)
 
 
@@ -40,7 +42,8 @@ def test_the_run_is_finished_and_says_what_it_is(run):
     assert run.info.status == "FINISHED"
     assert run.data.tags["workbench.kind"] == "bench"
     assert run.data.tags["workbench.version"]
-    assert run.data.params == {"rate_rps": "4"}
+    assert run.data.params["rate_rps"] == "4"
+    assert Path(run.data.params["outcomes"]).name.startswith("bench"), "a path is a parameter like any other"
 
 
 def test_the_stored_document_knows_its_run_and_the_folder_lies_beside_it(run, tracking):
