@@ -30,7 +30,7 @@ answer_tokens: int = 48  # most tokens of an answer
 slo_share: float = 0.8  # hard limit of the hybrid strategy: share of the dearest model's median seconds
 per_second: float = 2.0  # score that one second is worth to it
 quality_floor: float = 0.4  # least predicted score that it accepts
-burst_size: int = 24  # requests that arrive at one instant
+burst_size: int = 64  # requests that arrive at one instant
 budget_share: float = 0.7  # of what the cost-aware policy would spend, for pacing
 explore_share: float = 0.3  # requests whose model is drawn by lot, in the log
 log_repeats: int = 4  # how often each prompt comes in that log
@@ -167,8 +167,9 @@ print(because(latency_aware.policy, prompt, task, in_flight={}))
 print(because(latency_aware.policy, prompt, task, in_flight={latency_aware.chosen_for(prompt, task): loads[-1]}))
 
 # %% [markdown]
-# Many routers that all see the same old state rush to the one best model. Two models drawn by lot instead of all spread them (Mitzenmacher 2001); knowing every
-# earlier request is better still, where one router sees them all. The burst is computed on the measured curves, as if each model had a machine of its own.
+# Many routers that all see the same old state rush to the one best model. Looking at two models drawn by lot instead of all spreads them (Mitzenmacher 2001), counting every
+# earlier request spreads them better, where one router sees them all. What a rush costs hangs on the curves: models that answer whole batches forgive it, and a floor leaves
+# little to draw from. Compare `slowest_s` before switching `power_of_two` on. Seconds are read off the measured curves, as if each model had a machine of its own.
 
 # %%
 burst(latency_aware, burst_size, seed)
