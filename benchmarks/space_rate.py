@@ -1,6 +1,6 @@
 """Seconds of 10,000 two-weight configurations on 100,000 requests, beside a loop over policies, a matrix product and a memory pass.
 
-    python benchmarks/space_rate.py [--quick]
+    python benchmarks/space_rate.py [--quick] [--part evaluation|search|samplers]
 
 Writes benchmarks/results/space_rate.json. The evaluation, the search's own time (Optuna and its journal) and both together are timed
 apart; the samplers are compared by the hypervolume that they reach. Predictions and outcomes are drawn: speed depends on shapes, and on
@@ -22,7 +22,7 @@ import numpy as np
 from simulated_matrices import simulated
 
 from workbench.core.environment import environment, versions
-from workbench.core.files import write_json
+from workbench.core.files import read_json, write_json
 from workbench.routing import Capability, Circumstances, Hybrid, Predictions
 from workbench.tuning.space.plan import Parameter
 from workbench.tuning.space.scoring import AT_ONCE, ROWS, THREADS, Scorer
@@ -217,32 +217,53 @@ def samplers(n_trials: int) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the work; prints and writes nothing")
-    quick = parser.parse_args().quick
+def evaluations(quick: bool) -> dict[str, Any]:
+    """The evaluation alone, and its yardsticks in the same run."""
     n, k = (20_000, 500) if quick else (100_000, 10_000)
     cases = {f"{m} models": evaluation(problem(n, m, spread=True), k) for m in (2, 5, 11)}
     cases["5 models, costs by model"] = evaluation(problem(n, 5, spread=False), k)
     yard = problem(n, 5, spread=True)
+    yardsticks = {
+        "policy loop": policy_loop(yard, 5 if quick else 20),
+        "matrix product": matrix_product(yard, 50 if quick else 200),
+        "memory_gb_per_s_one_core": memory_pass(),
+    }
+    return {"cases": cases, "yardsticks (5 models)": yardsticks}
+
+
+def whole_search(quick: bool) -> dict[str, Any]:
+    """A search of as many configurations, journal included, on 5 models."""
+    n, k = (20_000, 500) if quick else (100_000, 10_000)
+    return search(problem(n, 5, spread=True), k, "nsga2", journal=True)
+
+
+PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "evaluation": evaluations,
+    "search": whole_search,
+    "samplers": lambda quick: samplers(100 if quick else 300),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the work; prints and writes nothing")
+    parser.add_argument("--part", choices=PARTS, help="only this part; the others are kept as they are on disk")
+    options = parser.parse_args()
+    before = read_json(RESULT, "results") if RESULT.exists() and options.part else {}
+    parts = dict(before.get("parts", {}))
+    for name in [options.part] if options.part else PARTS:
+        found = PARTS[name](options.quick)
+        # above the number of cores, wall times are too long
+        parts[name] = {**environment(), "load_average_at_end": os.getloadavg()[0], "found": found}
     document = {
-        **environment(),
         "versions": versions(("numpy", "optuna", "llm-workbench")),
         "rows_a_block": ROWS,
         "configurations_at_once": AT_ONCE,
         "threads": THREADS,
         "limit": {"configurations": 10_000, "requests": 100_000, "wall_s": LIMIT_S},
-        "evaluation": cases,
-        "yardsticks (5 models)": {
-            "policy loop": policy_loop(yard, 5 if quick else 20),
-            "matrix product": matrix_product(yard, 50 if quick else 200),
-            "memory_gb_per_s_one_core": memory_pass(),
-        },
-        "search (5 models)": search(yard, k, "nsga2", journal=True),
-        "samplers": samplers(100 if quick else 300),
+        "parts": parts,
     }
-    document["load_average_at_end"] = os.getloadavg()[0]  # above the number of cores, wall times are too long
-    if not quick:
+    if not options.quick:
         write_json(RESULT, document)
     print(json.dumps(document, indent=2))
 
