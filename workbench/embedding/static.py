@@ -81,9 +81,8 @@ class StaticEmbedder:
         first_gram = int(starts.searchsorted(n_words))
         sizes[first_gram:] *= CHAR_WEIGHT
         buckets[first_gram:] += self.dim
-        sums = np.bincount(buckets, np.copysign(sizes, distinct), 2 * self.dim)
-        total: NDArray[np.float64] = sums[: self.dim] + sums[self.dim :]
-        return total
+        sums = np.bincount(buckets, np.copysign(sizes, distinct), 2 * self.dim).astype(np.float64, copy=False)
+        return sums[: self.dim] + sums[self.dim :]
 
 
 def _length(sums: NDArray[np.float64]) -> float:

@@ -44,10 +44,11 @@ class Circumstances:
     bonus: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("in_flight", "recent_s", "discount_usd", "exchange", "left_usd", "draws", "bonus"):
-            part = getattr(self, name)
-            if part is not None and len(part) != len(self.tasks):
-                raise ConfigError(f"{len(self.tasks)} requests come with {len(part)} rows of {name}; give one row each")
+        n = len(self.tasks)
+        for part in self._parts():
+            if part is not None and len(part) != n:
+                name = next(name for name in self.__slots__ if getattr(self, name) is part)
+                raise ConfigError(f"{n} requests come with {len(part)} rows of {name}; give one row each")
 
     @classmethod
     def of(cls, queries: Queries, by_lot: bool = True) -> Circumstances:
@@ -56,8 +57,11 @@ class Circumstances:
 
     def __getitem__(self, rows: slice) -> Circumstances:
         """Those of a slice of the requests."""
-        parts = (self.in_flight, self.recent_s, self.discount_usd, self.exchange, self.left_usd, self.draws, self.bonus)
-        return Circumstances(self.tasks[rows], *(None if part is None else part[rows] for part in parts))
+        return Circumstances(self.tasks[rows], *(None if part is None else part[rows] for part in self._parts()))
+
+    def _parts(self) -> tuple[FloatArray | None, ...]:
+        """All arrays, in the order of the fields."""
+        return self.in_flight, self.recent_s, self.discount_usd, self.exchange, self.left_usd, self.draws, self.bonus
 
     def floors(self, floor: float, by_task: dict[str, float]) -> FloatArray:
         """The quality floor of each request: its task's, else the common one; shape (n,)."""

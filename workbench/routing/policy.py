@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,7 @@ class Policy:
     def _mask(self, queries: Queries, eligible: BoolArray | None) -> BoolArray:
         shape = (len(queries), len(self.models))
         if eligible is None:
-            return np.ones(shape, np.bool_)
+            return _everywhere(shape)
         if eligible.shape != shape:
             raise ConfigError(f"`eligible` has shape {eligible.shape}; {shape} is expected, (requests, models)")
         return eligible
@@ -124,6 +124,12 @@ class Policy:
         from workbench.routing.store import load_policy
 
         return load_policy(folder, embedder)
+
+
+@lru_cache(maxsize=64)
+def _everywhere(shape: tuple[int, int]) -> BoolArray:
+    """True in every place; not to be written to."""
+    return np.broadcast_to(np.True_, shape)
 
 
 @dataclass(frozen=True, slots=True)

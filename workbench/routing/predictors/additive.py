@@ -196,7 +196,7 @@ class AdditiveQuality:
         if d:
             np.rint(scaled, out=features[:, :d])
         if self.terms.surfaces is not None:
-            features[:, len(self._factors) - len(self.terms.surface) :] = self.terms.surfaces.whole(texts)
+            self.terms.surfaces.whole(texts, out=features[:, len(self._factors) - len(self.terms.surface) :])
         if clusters is None:
             return features, None
         similarities = clusters.similarities(coarse_of(scaled))

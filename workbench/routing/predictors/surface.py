@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -22,6 +22,7 @@ MOST_CHARACTERS = 2000
 SCALE = 0.3
 """How much a feature one standard deviation from the mean weighs beside a unit vector's coordinates; not tuned."""
 _CLIP = 3.0
+_LARGEST = np.float64(_CLIP * SCALE * FINE)
 
 _CLASSES = {
     "digits": b"0123456789",
@@ -43,6 +44,9 @@ _CLASS_OF = bytes(
 )
 _CODES = tuple(bytes([code]) for code in (*range(1, len(_CLASSES) + 1), _OTHER))
 _DIGITS_ALONE = bytes(byte if byte in b"0123456789" else 32 for byte in range(256))
+
+_LOG = [math.log1p(count) for count in range(4 * MOST_CHARACTERS + 1)]
+"""Of every count that so many characters in UTF-8 can have."""
 
 NAMES = (
     *(f"log {name}" for name in _CLASSES if name != "small letters"),
@@ -73,7 +77,7 @@ def surface(text: str) -> list[float]:
     numbers = len(data.translate(_DIGITS_ALONE).split())
     size = max(len(data), 1)
     _, _, stops, quotes, operators, brackets, beyond, other = rest
-    logs = [math.log1p(count) for count in (digits, capitals, spaces, lines, *rest, numbers)]
+    logs = [_LOG[count] for count in (digits, capitals, spaces, lines, *rest, numbers)]
     signs = stops + quotes + operators + brackets + other
     shares = [digits / size, capitals / size, small / size, signs / size, beyond / size]
     return [*logs, digits / max(numbers, 1), size / (spaces + lines + 1), *shares]
@@ -90,6 +94,10 @@ class Surface:
 
     centre: FloatArray
     factor: FloatArray
+    _whole_factor: FloatArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_whole_factor", self.factor * FINE)
 
     @classmethod
     def fit(cls, texts: Sequence[str]) -> Self:
@@ -107,14 +115,13 @@ class Surface:
         """Bound of a feature's absolute value."""
         return _CLIP * SCALE
 
-    def whole(self, texts: Sequence[str]) -> FloatArray:
+    def whole(self, texts: Sequence[str], out: FloatArray | None = None) -> FloatArray:
         """The features times `FINE`, whole numbers, shape (n, s). Each row depends on its own text alone, to the last bit."""
         found = _rows(texts)
         found -= self.centre
-        found *= self.factor
-        np.minimum(np.maximum(found, -self.largest, out=found), self.largest, out=found)
-        found *= FINE
-        return np.rint(found, out=found)
+        found *= self._whole_factor
+        np.minimum(np.maximum(found, -_LARGEST, out=found), _LARGEST, out=found)
+        return np.rint(found, out=found if out is None else out)
 
     def to_state(self) -> State:
         """Means and factors."""
@@ -127,4 +134,4 @@ class Surface:
 
 
 def _rows(texts: Sequence[str]) -> FloatArray:
-    return np.array([surface(text) for text in texts], np.float64).reshape(-1, len(NAMES))
+    return np.array([surface(text) for text in texts] or np.empty((0, len(NAMES))), np.float64)
