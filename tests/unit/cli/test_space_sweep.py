@@ -128,6 +128,7 @@ def test_options_that_mean_nothing_are_refused(run, outcomes, space, args, messa
 def test_the_run_holds_the_front_as_a_table_and_no_run_a_configuration(run, outcomes, space, tmp_path, monkeypatch):
     from workbench.tracking.store import init
 
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.chdir(tmp_path)
     document = json.loads(run(outcomes, "--space", space, "--trials", 60, "--json").stdout)
     client = init().client()
