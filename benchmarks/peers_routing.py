@@ -330,8 +330,8 @@ def _timing_lines(found: dict[str, Any]) -> list[str]:
     lines += [
         "",
         "What the two do is not the same: semantic-router names the route of the most similar utterances and knows no quality or cost; our",
-        "policy predicts quality and cost of each model. Of RouteLLM only routing by lot, and scores handed in by a look-up, run without weights",
-        "or a key: what is timed there is its `Controller.route` and no prediction.",
+        "policy predicts quality and cost of each model. Of RouteLLM only routing by lot, and scores handed in by a look-up, run without",
+        "weights or a key: what is timed there is its `Controller.route` and no prediction.",
         "",
     ]
     return lines

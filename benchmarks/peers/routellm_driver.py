@@ -101,7 +101,7 @@ def refused(call):
         call()
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        return f"{type(error).__name__}: {re.sub(r'https?://[^ ,]+', 'the hub', first)}"[:300]
+        return f"{type(error).__name__}: {re.sub("'?https?://[^ ,']+'?", "the hub", first)}"[:300]
     return None
 
 

@@ -82,11 +82,12 @@ PUBLISHED: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reproduction:
-    """One set: its table as a JSON-ready document, and every router's curve."""
+    """One set: its table as a JSON-ready document, every router's curve, and its out-of-fold uplift of each row."""
 
     name: str
     document: dict[str, Any]
     found: dict[str, Recovery]
+    signals: dict[str, FloatArray]
 
 
 def find_rows(named: str | Path = "") -> Path | None:
@@ -151,7 +152,7 @@ def reproduce(
     """
     weak, strong = weak_and_strong(matrix)
     known = EmbeddedTexts(embedder, matrix.queries.texts)
-    found, _ = recoveries(kinds or KINDS[name], matrix, known, draws=draws, progress=progress)
+    found, signals = recoveries(kinds or KINDS[name], matrix, known, draws=draws, progress=progress)
     found[ORACLE] = recovery(matrix.score[:, strong] - matrix.score[:, weak], matrix, draws)
     document = {
         "n": len(matrix),
@@ -162,7 +163,7 @@ def reproduce(
         "unseen_subjects": _unseen(matrix, known, unseen, draws, progress) if unseen and name == "mmlu" else {},
         "published": published_rows(name),
     }
-    return Reproduction(name, document, found)
+    return Reproduction(name, document, found, signals)
 
 
 def published_rows(name: str) -> dict[str, dict[str, float]]:
