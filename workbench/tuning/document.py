@@ -214,16 +214,16 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
         "score_difference_ci_all": list(found.score_difference_ci_all or found.score_difference.ci),
         "over_singles": None if found.over_singles is None else found.over_singles.mean,
         "over_singles_ci": None if found.over_singles is None else list(found.over_singles.ci),
-        "cost_saving": _saving(found.cost_difference, found.single_cost_usd),
+        "cost_saving": _saving(found.cost_share),
     }
 
 
-def _saving(difference: Measured, single_cost: float) -> dict[str, float | list[float]] | None:
+def _saving(share: Measured | None) -> dict[str, float | list[float]] | None:
     """Saved share of the best single model's cost; None when that is free."""
-    if single_cost <= 0:
+    if share is None:
         return None
-    low, high = (-end / single_cost + 0.0 for end in reversed(difference.ci))
-    return {"share": -difference.mean / single_cost + 0.0, "ci": [low, high]}
+    low, high = (-end + 0.0 for end in reversed(share.ci))
+    return {"share": -share.mean + 0.0, "ci": [low, high]}
 
 
 def _chosen_json(state: SweepState) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Comparison:
         over_singles: score above the concave hull of the single models at the policy's own mean cost, above the cheapest of them where
             that cost is below every single model's; None where it was not measured.
         score_difference_ci_all: interval of the difference that holds for all compared policies together (Bonferroni).
+        cost_share: cost difference as a share of the single model's cost, the ratio taken anew in every resample; None where that is free.
         dominated_by: a single model that scored no less on these prompts for no more money; None where there is none.
     """
 
@@ -66,6 +67,7 @@ class Comparison:
     over_singles: Measured | None = None
     score_difference_ci_all: Interval | None = None
     dominated_by: str | None = None
+    cost_share: Measured | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What every result prints of it: means with their intervals, money per 1,000 requests."""
@@ -138,7 +140,24 @@ def compare(
         over_singles=_over_singles(means, draws, m, _wider_by(drawn, interval(0.95))),
         score_difference_ci_all=interval(1.0 - 0.05 / max(n_compared, 1)),
         dominated_by=_dominating(matrix.models, means),
+        cost_share=_share(measured(2 + 2 * m), draws[:, 2 + 2 * m], float(means[one_cost]), draws[:, one_cost]),
     )
+
+
+def _share(difference: Measured, drawn: FloatArray, single: float, drawn_single: FloatArray) -> Measured | None:
+    """A cost difference as a share; its percentile interval is widened as that of the difference is, and ends at −1 at the latest."""
+    if single <= 0 or (drawn_single <= 0).any():
+        return None
+    mean, (low, high), plain = (
+        difference.mean / single,
+        percentile_interval(drawn / drawn_single),
+        percentile_interval(drawn),
+    )
+    below = max((difference.mean - difference.ci[0]) / max(difference.mean - plain[0], 1e-300), 1.0)
+    above = max((difference.ci[1] - difference.mean) / max(plain[1] - difference.mean, 1e-300), 1.0)
+    if difference.ci[0] == difference.ci[1]:
+        return Measured(mean, (min(low, mean), max(high, mean)))
+    return Measured(mean, (max(mean - (mean - low) * below, -1.0), mean + (high - mean) * above))
 
 
 def _dominating(models: Sequence[str], means: FloatArray) -> str | None:
@@ -354,8 +373,8 @@ def needed_prompts(found: Comparison, measured: Measured | None, line: float, re
 
 
 def _saving(found: Comparison) -> str:
-    low, high = found.cost_difference.ci
-    if found.single_cost_usd <= 0:
+    if found.cost_share is None:
+        low, high = found.cost_difference.ci
         return f"{found.cost_difference.mean:+.3g} USD [{low:+.3g}, {high:+.3g}]"
-    share = 100 / found.single_cost_usd
-    return f"{found.cost_difference.mean * share:+.1f} % [{low * share:+.1f}, {high * share:+.1f}]"
+    low, high = (100 * end for end in found.cost_share.ci)
+    return f"{100 * found.cost_share.mean:+.1f} % [{low:+.1f}, {high:+.1f}]"

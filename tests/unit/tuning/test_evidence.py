@@ -96,3 +96,15 @@ def test_constant_scores_never_end_in_route(make_outcomes):
             for rule in ("no-worse", "trade-off"):
                 config = SweepConfig(predictors=("task-mean", "ridge"), n_bootstrap=200, rule=rule)
                 assert sweep_matrix(matrix, config).document["verdict"] == "do_not_route"
+
+
+def test_a_saving_never_exceeds_what_was_spent(make_outcomes):
+    rng = np.random.default_rng(0)
+    cost = np.column_stack([rng.lognormal(0, 1, 80), 1e-3 * rng.lognormal(0, 1, 80)])
+    matrix = matrix_of(make_outcomes, np.ones((80, 2)), cost.tolist())
+    tiny = matrix.models.index("tiny")
+    found = compare(matrix, np.full(80, 1 - tiny), tiny, rng, 300)
+    low, high = found.cost_share.ci
+    assert -1.0 <= low <= found.cost_share.mean <= high < -0.99
+    free = matrix_of(make_outcomes, np.ones((80, 2)), [[0.0, 1.0]] * 80)
+    assert compare(free, np.zeros(80, int), free.models.index("tiny"), rng, 300).cost_share is None
