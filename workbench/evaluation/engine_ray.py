@@ -268,12 +268,28 @@ def _connect(address: str | None, runtime_env: dict[str, Any] | None) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": runtime_env}
     if address is None:
         settings["include_dashboard"] = False
+    _tell_on_stderr()
     try:
         ray.init(address or "local", **settings)
     except (Exception, SystemExit) as exc:  # SystemExit: what Ray does when the other side is no Ray
         where = "on this machine" if address is None else f"at {address}"
         here = f"this machine has Ray {ray.__version__} and Python {platform.python_version()}"
         raise ClusterError(f"no Ray cluster {where}: {type(exc).__name__}: {_first_line(exc)}; {here}") from exc
+
+
+def _tell_on_stderr() -> None:
+    """Ray prints what its nodes report, a dead worker say, on standard output, which is for results: send it to standard error."""
+    from ray._private import worker
+
+    original = getattr(worker, "print_to_stdstream", None)
+    if original is None or getattr(original, "is_ours", False):
+        return
+
+    def to_stderr(data: dict[str, Any], ignore_prefix: bool) -> None:
+        original({**data, "is_err": True}, ignore_prefix)
+
+    to_stderr.is_ours = True  # type: ignore[attr-defined]
+    worker.print_to_stdstream = to_stderr
 
 
 def _refuse_unreachable(address: str) -> None:
