@@ -101,7 +101,8 @@ def refused(call):
         call()
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        return f"{type(error).__name__}: {re.sub("'?https?://[^ ,']+'?", "the hub", first)}"[:300]
+        unnamed = re.sub("'?https?://[^ ,']+'?", "the hub", first)
+        return f"{type(error).__name__}: {unnamed}"[:300]
     return None
 
 

@@ -21,7 +21,7 @@ MATHEMATICS = (BROKEN_SUBJECT, "elementary_mathematics", "college_mathematics")
 
 
 def stand_in(name: str, n: int = 1500, *, keep_broken: bool = False, seed: int = 0) -> Outcomes:
-    """Outcomes of a made-up set: the strong model's lead depends on the subject and, a little, on the prompt's length.
+    """Outcomes of a made-up set: the strong model's lead depends on the subject and on the prompt's length.
 
     Args:
         name: "mmlu" (twelve subjects, one of them damaged) or "gsm8k" (one).
@@ -38,9 +38,9 @@ def stand_in(name: str, n: int = 1500, *, keep_broken: bool = False, seed: int =
     subjects = (*MATHEMATICS, *(f"subject_{i:02d}" for i in range(9))) if name == "mmlu" else ("gsm8k",)
     subject = rng.integers(0, len(subjects), n)
     n_words = rng.integers(8, 80, n)
-    lead = _lead(len(subjects), rng)[subject] + 0.003 * (n_words - 44)
-    weak = rng.random(n) < 0.62
-    strong = np.where(weak, rng.random(n) < 0.95, rng.random(n) < np.clip(0.4 + lead, 0.02, 0.98))
+    lead = _lead(len(subjects), rng)[subject] + 0.006 * (n_words - 44)
+    weak = rng.random(n) < 0.4
+    strong = np.where(weak, rng.random(n) < 0.95, rng.random(n) < np.clip(0.5 + lead, 0.02, 0.98))
     if name == "mmlu":
         strong &= subject != 0  # the answers of the damaged subject were not parsed
     prompts = pl.DataFrame(
@@ -80,9 +80,9 @@ def outcomes_at_hand(data: str, name: str, *, keep_broken: bool = False, most: i
 def _lead(n_subjects: int, rng: np.random.Generator) -> np.ndarray:
     """Extra chance of the strong model where the weak one is wrong, by subject; mathematics has the most."""
     if n_subjects == 1:
-        return np.array([0.25])
-    lead = rng.permutation(np.linspace(-0.35, 0.45, n_subjects))
-    lead[: len(MATHEMATICS)] = 0.55
+        return np.array([0.1])
+    lead = rng.permutation(np.linspace(-0.5, 0.4, n_subjects))
+    lead[: len(MATHEMATICS)] = 0.45
     return lead
 
 
