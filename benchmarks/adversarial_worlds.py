@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from simulated_matrices import DIM, SimulatedEmbedder, matrix_of, simulated
+from simulated_matrices import DIM, FAMILIES, SimulatedEmbedder, matrix_of, simulated
 
 from workbench.routing import Queries
 from workbench.tuning import OutcomeMatrix
@@ -200,3 +200,4 @@ WORLDS: dict[str, Callable[[np.random.Generator, int, int, int, int], World]] = 
     "copies": _copies,
     "near the margin": _near_margin,
 }
+WORLDS |= {name: _family(name) for name in FAMILIES if name not in WORLDS}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from workbench.cli.output import logged, print_json, print_table
+from workbench.cli.sweep import nominal_costs
 from workbench.core import ConfigError
 from workbench.core.naming import did_you_mean
 
@@ -35,6 +36,7 @@ def cascade(
         Path | None,
         typer.Option(help="Parquet of prompt_id, model, judge_score, judge_usd, judge_s; for --accept judge."),
     ] = None,
+    cost: Annotated[list[str] | None, typer.Option(help="Nominal USD an answer, model=usd; once a model.")] = None,
     margin: Annotated[float, typer.Option(help="Score that a saving may cost at most.")] = 0.01,
     seed: Annotated[int, typer.Option(help="Seed of the split and the resampling.")] = 0,
     track: Annotated[bool, typer.Option("--track/--no-track", help="Log the result to MLflow.")] = True,
@@ -54,7 +56,13 @@ def cascade(
     names = [name.strip() for name in order.split(",") if name.strip()]
     marks = None if judgements is None else _read(judgements)
     found = cascade_sweep(
-        Outcomes.read(outcomes), names, cast(Accept, accept), judgements=marks, seed=seed, margin=margin
+        Outcomes.read(outcomes),
+        names,
+        cast(Accept, accept),
+        judgements=marks,
+        costs=nominal_costs(cost or []),
+        seed=seed,
+        margin=margin,
     )
     document = {**found.document, "run_id": _log(found.document, outcomes) if track else None}
     if as_json:

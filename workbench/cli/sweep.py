@@ -81,7 +81,7 @@ def sweep(
 
     Example: workbench sweep outcomes/quickstart --predictor task-mean,ridge --save-policy policy
     """
-    judged = _Judged(seed, margin, rule, spend, _costs(cost or []))
+    judged = _Judged(seed, margin, rule, spend, nominal_costs(cost or []))
     result: SweepResult | SpaceResult
     if space is None:
         _refuse({"--trials": trials, "--study": study, "--address": address, "--engine": engine}, "needs --space FILE")
@@ -179,7 +179,8 @@ def _space(
         )
 
 
-def _costs(options: list[str]) -> dict[str, float] | None:
+def nominal_costs(options: list[str]) -> dict[str, float] | None:
+    """USD an answer by model of `--cost model=usd` options; None without any."""
     costs: dict[str, float] = {}
     for option in options:
         name, equals, amount = option.rpartition("=")

@@ -26,6 +26,7 @@ from workbench.tuning.evidence import DEFAULT_MARGIN, Comparison, SweepVerdict, 
 from workbench.tuning.frontier import Frontier, Switches
 from workbench.tuning.matrix import OutcomeMatrix
 from workbench.tuning.split import Split, three_way_split
+from workbench.tuning.sweeps import SweepConfig
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -225,10 +226,11 @@ def cascade_sweep(
         margin: score that a saving may cost at most to count as no worse.
 
     Raises:
-        ConfigError: see `cascade_of`; or too few prompts.
+        ConfigError: see `cascade_of`; a margin outside 0..1; or too few prompts.
     """
     from workbench.tuning.cascade_document import cascade_document
 
+    SweepConfig(margin=margin, n_bootstrap=n_bootstrap)  # the same limits hold for both
     cascade = cascade_of(outcomes, order, accept, judgements=judgements, costs=costs)
     split = three_way_split(cascade.matrix, seed)
     choose, report = cascade.take(np.concatenate([split.tune, split.choose])), cascade.take(split.report)
@@ -391,6 +393,7 @@ def _judgements(
         apart = pl.concat_str("prompt_id", "variant", pl.col("sample").cast(pl.String), separator=SAMPLE)
         frame = frame.with_columns(apart.alias("prompt_id"))
     names = order[:-1]
+    frame = _as_numbers(frame)
     confidence = _dense(frame, "judge_score", matrix, names)
     frame = frame.filter(pl.col("model").is_in(names))
     if "judge_usd" not in frame.columns or frame["judge_usd"].null_count() == frame.height:
@@ -408,6 +411,22 @@ def _judgements(
         _dense(part, name, matrix, names, unknown=0.0) for part, name in ((filled, "judge_usd"), (timed, "judge_s"))
     )
     return confidence, usd, seconds
+
+
+def _as_numbers(judgements: pl.DataFrame) -> pl.DataFrame:
+    """Judgements whose marks, USD and seconds are finite numbers; money and time are not negative."""
+    for name in ("judge_score", "judge_usd", "judge_s"):
+        if name not in judgements.columns:
+            continue
+        given, number = judgements[name], judgements[name].cast(pl.Float64, strict=False)
+        least = -np.inf if name == "judge_score" else 0.0
+        wrong = given.filter((given.is_not_null() & number.is_null()) | ~number.is_finite() | (number < least))
+        if len(wrong):
+            raise ConfigError(
+                f"{name} must be a finite number{'' if name == 'judge_score' else ', 0 or more'}, or null where unknown; found {wrong[0]!r}"
+            )
+        judgements = judgements.with_columns(number.alias(name))
+    return judgements
 
 
 def _dense(

@@ -67,6 +67,12 @@ def test_the_table_shows_what_it_costs_and_how_long_it_takes(folder, run):
     assert "requests stop at tiny" in out
 
 
+def test_nominal_costs_stand_in_for_measured_ones(folder, run):
+    code, out, _ = run(folder, "--order", "tiny,base", "--cost", "tiny=10", "--cost", "base=10", "--json")
+    assert code == 3
+    assert json.loads(out)["cost_source"] == "nominal: base=10, tiny=10"
+
+
 def test_no_is_exit_code_3(folder, run):
     assert run(folder, "--order", "base,tiny", "--json")[0] == 3
 
@@ -77,6 +83,10 @@ def test_no_is_exit_code_3(folder, run):
         (("--order", "tiny,bse"), "did you mean 'base'"),
         (("--order", "tiny,base", "--accept", "logprobs"), "did you mean 'logprob'"),
         (("--order", "tiny"), "at least 2 models"),
+        (("--order", "tiny,base", "--margin", "nan"), "the margin is nan"),
+        (("--order", "tiny,base", "--margin", "5"), "the margin is 5.0"),
+        (("--order", "tiny,base", "--cost", "tiny=free"), "'free' is not a number"),
+        (("--order", "tiny,base", "--cost", "tinny=1"), "did you mean 'tiny'"),
         (
             ("--order", "tiny,base", "--accept", "judge", "--judgements", "none.parquet"),
             "no judgements at none.parquet",

@@ -234,3 +234,21 @@ def test_the_same_seed_gives_the_same_document():
     outcomes, _ = recorded(200)
     one, two = (cascade_sweep(outcomes, ORDER, n_bootstrap=200, seed=3).document for _ in range(2))
     assert one == two
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("judge_score", "good", "judge_score must be a finite number, or null where unknown; found 'good'"),
+        ("judge_score", float("nan"), "judge_score must be a finite number"),
+        ("judge_usd", -1.0, "judge_usd must be a finite number, 0 or more"),
+        ("judge_usd", float("inf"), "judge_usd must be a finite number"),
+        ("judge_s", float("nan"), "judge_s must be a finite number"),
+    ],
+)
+def test_impossible_judgements_are_refused(column, value, message):
+    marks = pl.DataFrame(
+        {"prompt_id": ["p0000"], "model": ["tiny"], "judge_score": [1.0], "judge_usd": [0.1], "judge_s": [1.0]}
+    )
+    with pytest.raises(ConfigError, match=message):
+        cascade_of(recorded(20)[0], ORDER, "judge", judgements=marks.with_columns(pl.lit(value).alias(column)))
