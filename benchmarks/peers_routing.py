@@ -70,6 +70,12 @@ TIME_LIMIT_S = 580
 
 def main() -> int:
     options = _options()
+    if options.peers is None:
+        print(
+            "skipped: no peers to compare with; make their environments (see --help) and name the folder with --peers",
+            file=sys.stderr,
+        )
+        return 0
     old = read_json(RESULT, "results") if RESULT.exists() else {}
     document = {**environment(), "timing": old.get("timing"), "evaluation": old.get("evaluation")}
     try:
@@ -86,7 +92,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--embedder", default="minilm", choices=["minilm", "static"])
@@ -102,10 +108,8 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
-def asked(peers: Path | None, name: str, job: dict[str, Any]) -> dict[str, Any]:
+def asked(peers: Path, name: str, job: dict[str, Any]) -> dict[str, Any]:
     """What a peer's driver found, or {"measured": None, "because": why not}."""
-    if peers is None:
-        return {"measured": None, "because": "no --peers folder was given"}
     python = peers.resolve() / name / "bin" / "python"
     if not python.exists():
         return {
@@ -135,7 +139,7 @@ def asked(peers: Path | None, name: str, job: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(ran.stdout.strip().splitlines()[-1]))
 
 
-def timing(peers: Path | None) -> dict[str, Any]:
+def timing(peers: Path) -> dict[str, Any]:
     """One decision, the vector at hand, by number of recorded rows (ours) or utterances (semantic-router's); then from text with MiniLM."""
     rng = np.random.default_rng(0)
     texts = _texts(rng, SIZES[0])
@@ -203,7 +207,7 @@ class EmbeddedOnce:
         return (self.table if self.is_fitting else self.embedder).embed(texts)
 
 
-def evaluation(peers: Path | None, data: Path | None, embedder_name: str) -> dict[str, Any]:
+def evaluation(peers: Path, data: Path | None, embedder_name: str) -> dict[str, Any]:
     """Our out-of-fold scores through RouteLLM's evaluation and through ours, on the same rows."""
     rows = find_rows(data or "")
     if rows is None:

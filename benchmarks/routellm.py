@@ -56,8 +56,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     if rows is None:
-        print("no RouteLLM rows: clone its repository and name it with --data or WORKBENCH_DATA", file=sys.stderr)
-        return 2
+        print(
+            "skipped: no RouteLLM rows; clone its repository and name it with --data or WORKBENCH_DATA", file=sys.stderr
+        )
+        return 0
     embedder = loaded(options.embedder)
     found = {name: analysed(rows, name, embedder) for name in SETS if name in options.sets}
     sets = {name: document for name, (document, _) in found.items()}

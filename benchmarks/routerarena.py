@@ -47,9 +47,9 @@ def main() -> int:
     options = _options()
     data = _data(options.data)
     if data is None:
-        named = f"no folder at {options.data}" if options.data else "no RouterArena rows found"
-        print(f"{named}: clone its repository and name it with --data or WORKBENCH_DATA", file=sys.stderr)
-        return 2
+        named = f"no folder at {options.data}" if options.data else "skipped: no RouterArena rows"
+        print(f"{named}; clone its repository and name it with --data or WORKBENCH_DATA", file=sys.stderr)
+        return 2 if options.data else 0
     try:
         document = analysed(data, options.embedder)
     except WorkbenchError as error:
