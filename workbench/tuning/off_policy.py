@@ -110,6 +110,8 @@ def off_policy(
         NotCertifiable: too few effective rows to say anything: the target policy rarely does what was logged.
     """
     _check(chosen, score, propensity, target, predicted)
+    if groups is not None and len(groups) != len(chosen):
+        raise ConfigError(f"{len(chosen)} choices and {len(groups)} groups; give the group of each request, or none")
     rows = np.arange(len(chosen))
     weight = target[rows, chosen] / propensity
     groups = list(range(len(chosen))) if groups is None else groups
@@ -170,6 +172,10 @@ def _check(
         )
     if predicted is not None and predicted.shape != target.shape:
         raise ConfigError(f"predictions have shape {predicted.shape}, the target's probabilities {target.shape}")
+    if predicted is not None and not np.isfinite(predicted).all():
+        raise ConfigError("a prediction is not finite; predict every model on every request, or give no predictions")
+    if not np.issubdtype(chosen.dtype, np.integer):
+        raise ConfigError(f"choices are {chosen.dtype}; give the column of the model that answered, as whole numbers")
     if not ((propensity > 0) & (propensity <= 1)).all():
         bad = propensity[~((propensity > 0) & (propensity <= 1))][0]
         raise ConfigError(f"a propensity is {bad}; what was chosen had a probability above 0 and at most 1")

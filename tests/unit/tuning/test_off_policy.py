@@ -105,6 +105,11 @@ def test_a_log_that_never_did_it_says_nothing():
         ({"score": np.ones(7)}, "7 scores"),
         ({"chosen": np.full(100, 9)}, r"outside 0\.\.2"),
         ({"predicted": np.ones((100, 2))}, r"shape \(100, 2\)"),
+        ({"predicted": np.full((100, M), np.nan)}, "a prediction is not finite"),
+        ({"propensity": np.full(100, np.nan)}, "a propensity is nan"),
+        ({"target": np.full((100, M), np.nan)}, "sum to 1"),
+        ({"chosen": np.zeros(100)}, "choices are float64"),
+        ({"groups": [1, 2]}, "100 choices and 2 groups"),
     ],
 )
 def test_impossible_logs_are_refused(change, message):
@@ -122,3 +127,27 @@ def test_an_empty_log_is_refused():
     empty = np.zeros(0)
     with pytest.raises(ConfigError, match="no logged requests"):
         off_policy(empty.astype(int), empty, empty, np.zeros((0, M)))
+
+
+def test_several_answers_a_request_are_one_group_and_do_not_count_as_more_requests():
+    chosen, score, propensity, target, _ = logged(400, 5)
+    tripled = [np.repeat(part, 3, axis=0) for part in (chosen, score, propensity, target)]
+    once = off_policy(chosen, score, propensity, target).estimates["IPS"]
+    again = off_policy(*tripled, groups=np.repeat(np.arange(400), 3).tolist()).estimates["IPS"]
+    assert again.score == pytest.approx(once.score)
+    assert again.ci == pytest.approx(once.ci, rel=1e-6)
+
+
+def test_with_few_sessions_the_interval_still_covers():
+    hits = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        session = np.repeat(np.arange(10), 40)
+        chance = np.clip(0.5 + rng.normal(0, 0.2, 10)[session], 0, 1)
+        chosen = rng.integers(0, 2, 400)
+        score = (rng.random(400) < chance).astype(float)
+        found = off_policy(
+            chosen, score, np.full(400, 0.5), choice_probabilities(np.zeros(400, int), 2), groups=session.tolist()
+        )
+        hits += found.estimates["SNIPS"].ci[0] <= 0.5 <= found.estimates["SNIPS"].ci[1]
+    assert hits / 200 >= 0.9
