@@ -19,7 +19,8 @@ COARSE = 4064.0
 FINE = 2.0**20
 """Norm of a vector for float64 products against weights of norm `WEIGHT_NORM`."""
 WEIGHT_NORM = 2.0**31
-_STEP = 2.0**22
+_STEP, _ONE, _FINE, _COARSE_A_FINE = (np.array(value) for value in (2.0**22, 1.0, FINE, COARSE / FINE))
+"""As arrays: on one row, turning a Python number into one takes longer than the arithmetic."""
 _LARGEST = 2.0**52
 """Bound of sums of float64 integers; half of what is exact, the rest is for rounding."""
 
@@ -34,8 +35,8 @@ def scaled_rows(vectors: npt.NDArray[Any]) -> FloatArray:
     grid = vectors.astype(np.float64)
     grid *= _STEP
     np.rint(grid, out=grid)
-    norm = np.sqrt(np.add.reduce(grid * grid, 1, keepdims=True))
-    grid /= np.maximum(norm, 1.0) / FINE  # a row of whole numbers is zero or at least 1 long
+    norm = np.sqrt(np.vecdot(grid, grid))[:, None]  # exact for rows up to 20 long: their squares sum to less than 2^53
+    grid /= np.maximum(norm, _ONE) / _FINE  # a row of whole numbers is zero or at least 1 long
     return grid
 
 
@@ -46,7 +47,7 @@ def coarse_rows(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def coarse_of(scaled: FloatArray) -> npt.NDArray[np.float32]:
     """The same of rows that are scaled already."""
-    coarse = scaled * (COARSE / FINE)
+    coarse: FloatArray = scaled * _COARSE_A_FINE
     return np.rint(coarse, out=coarse).astype(np.float32)
 
 

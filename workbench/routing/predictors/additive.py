@@ -118,7 +118,7 @@ class AdditiveQuality:
     _by_task: FloatArray = field(init=False, repr=False)
     _factors: FloatArray = field(init=False, repr=False)
     _unlabelled_factors: FloatArray | None = field(init=False, repr=False)
-    _scale: float = field(init=False, repr=False)
+    _scale: FloatArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         terms = self.terms
@@ -134,7 +134,8 @@ class AdditiveQuality:
         n_sets = 0 if terms.clusters is None else len(terms.clusters.sizes)
         tables = (values for values in (labelled, unlabelled) if values is not None)
         most = max(_largest_sum(terms, values, n_sets) for values in tables)
-        self._factors, self._scale = grid_factors(_stacked(terms, labelled), most)
+        self._factors, scale = grid_factors(_stacked(terms, labelled), most)
+        self._scale = np.array(scale)
         self._unlabelled_factors = None
         if unlabelled is not None:
             self._unlabelled_factors = grid_factors(_stacked(terms, unlabelled), most)[0]

@@ -82,7 +82,7 @@ class Clusters:
         below *= _STEP
         np.minimum(below, _LAST, out=below)  # `take` could clip as well, at a mispredicted branch a centre
         weights: FloatArray = _WEIGHT_AT.take(below.astype(np.intp))
-        weights *= (WHOLE / np.add.reduceat(weights, self._first, 1)).repeat(self._sizes, 1)
+        weights *= (_WHOLE / np.add.reduceat(weights, self._first, 1)).repeat(self._sizes, 1)
         return np.rint(weights, out=weights if out is None else out)
 
     def shares_of(self, vectors: Vectors) -> FloatArray:
@@ -107,8 +107,9 @@ def _table() -> FloatArray:
 
 
 _WEIGHT_AT = _table()
-_LAST = np.float32(_STEPS)
-_STEP = np.float32(_STEPS / (_REACH * COARSE * COARSE))
+_LAST = np.array(_STEPS, np.float32)
+_STEP = np.array(_STEPS / (_REACH * COARSE * COARSE), np.float32)
+_WHOLE = np.array(WHOLE)
 
 
 def spherical_kmeans(vectors: Vectors, k: int, seed: int = 0) -> Vectors:

@@ -22,7 +22,8 @@ MOST_CHARACTERS = 2000
 SCALE = 0.3
 """How much a feature one standard deviation from the mean weighs beside a unit vector's coordinates; not tuned."""
 _CLIP = 3.0
-_LARGEST = np.float64(_CLIP * SCALE * FINE)
+_LARGEST = np.array(_CLIP * SCALE * FINE)
+_LEAST = -_LARGEST
 
 _CLASSES = {
     "digits": b"0123456789",
@@ -42,7 +43,6 @@ _OTHER = 0
 _CLASS_OF = bytes(
     next((code for code, members in enumerate(_CLASSES.values(), 1) if byte in members), _OTHER) for byte in range(256)
 )
-_CODES = tuple(bytes([code]) for code in (*range(1, len(_CLASSES) + 1), _OTHER))
 _DIGITS_ALONE = bytes(byte if byte in b"0123456789" else 32 for byte in range(256))
 
 _LOG = [math.log1p(count) for count in range(4 * MOST_CHARACTERS + 1)]
@@ -73,7 +73,8 @@ def surface(text: str) -> list[float]:
     """
     data = text[:MOST_CHARACTERS].encode("utf-8", "replace")
     classes = data.translate(_CLASS_OF)
-    digits, capitals, small, spaces, lines, *rest = (classes.count(code) for code in _CODES)
+    counts = np.bincount(np.frombuffer(classes, np.uint8), minlength=len(_CLASSES) + 1).tolist()
+    digits, capitals, small, spaces, lines, *rest = counts[1:] + counts[:1]  # what is of no class comes last
     numbers = len(data.translate(_DIGITS_ALONE).split())
     size = max(len(data), 1)
     _, _, stops, quotes, operators, brackets, beyond, other = rest
@@ -120,7 +121,7 @@ class Surface:
         found = _rows(texts)
         found -= self.centre
         found *= self._whole_factor
-        np.minimum(np.maximum(found, -_LARGEST, out=found), _LARGEST, out=found)
+        np.minimum(np.maximum(found, _LEAST, out=found), _LARGEST, out=found)
         return np.rint(found, out=found if out is None else out)
 
     def to_state(self) -> State:
