@@ -64,6 +64,10 @@ def sweep(
     study: Annotated[
         Path | None, typer.Option(help="Journal file, or folder for one: a search that was stopped goes on from there.")
     ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="Of the search: nsga2 (default), tpe (better on few trials, slower on many) or random."),
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="local, or ray for the workers of a Ray cluster; with --space.")
     ] = "local",
@@ -84,12 +88,19 @@ def sweep(
     judged = _Judged(seed, margin, rule, spend, nominal_costs(cost or []))
     result: SweepResult | SpaceResult
     if space is None:
-        _refuse({"--trials": trials, "--study": study, "--address": address, "--engine": engine}, "needs --space FILE")
+        searching = {
+            "--trials": trials,
+            "--study": study,
+            "--sampler": sampler,
+            "--address": address,
+            "--engine": engine,
+        }
+        _refuse(searching, "needs --space FILE")
         result = _plain(outcomes, judged, objective, predictor, embedder, calibrate)
     else:
         plain = {"--objective": objective, "--predictor": predictor, "--embedder": embedder, "--calibrate": calibrate}
         _refuse(plain, f"is said by the space {space} itself; leave it out")
-        result = _space(outcomes, judged, space, trials, study, (engine, address))
+        result = _space(outcomes, judged, space, _Searched(trials, study, sampler), (engine, address))
     if save_policy is not None:
         result.policy.save(save_policy)
     document = result.with_run_id(_log(result, outcomes) if track else None)
@@ -112,6 +123,15 @@ class _Judged:
     rule: str
     spend: float | None
     costs: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """How a space is searched; None takes the default."""
+
+    trials: int | None
+    study: Path | None
+    sampler: str | None
 
 
 DEFAULTS = {"--objective": "cost-aware", "--embedder": "static", "--calibrate": "auto", "--engine": "local"}
@@ -153,22 +173,22 @@ def _space(
     outcomes: Path,
     judged: _Judged,
     space: Path,
-    trials: int | None,
-    study: Path | None,
+    searched: _Searched,
     where: tuple[str, str | None],
 ) -> SpaceResult:
     from workbench.evaluation import Outcomes
     from workbench.evaluation.engine import make_engine
     from workbench.tuning.space import load_space, space_sweep
-    from workbench.tuning.space.sweep import DEFAULT_TRIALS
+    from workbench.tuning.space.sweep import DEFAULT_TRIALS, SAMPLER
 
     found, recorded = load_space(space), Outcomes.read(outcomes)
     with contextlib.closing(make_engine(*where)) as engine:
         return space_sweep(
             recorded,
             found,
-            n_trials=DEFAULT_TRIALS if trials is None else trials,
-            study=study,
+            n_trials=DEFAULT_TRIALS if searched.trials is None else searched.trials,
+            study=searched.study,
+            sampler=searched.sampler or SAMPLER,
             engine=engine,
             seed=judged.seed,
             margin=judged.margin,

@@ -163,3 +163,10 @@ def test_a_search_killed_in_the_middle_goes_on_and_ends_as_if_it_had_not_been(ou
     assert 0 < gone_on["looked_at"].pop("resumed") < 500
     assert whole["looked_at"].pop("resumed") == 0
     assert gone_on == whole
+
+
+def test_the_sampler_is_chosen_by_name_and_a_study_keeps_to_it(run, outcomes, space, tmp_path):
+    args = (outcomes, "--space", space, "--study", tmp_path / "study", "--trials", "100", "--no-track", "--json")
+    assert run(*args, "--sampler", "tpe").exit_code in (0, 3)
+    assert "sampler" in str(run(*args, "--sampler", "random").exception)
+    assert "did you mean" in str(run(*args, "--sampler", "tpee").exception).lower()

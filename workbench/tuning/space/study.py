@@ -27,7 +27,6 @@ BLOCK = 100
 MARK = "workbench.trials"
 SUBJECT = "workbench.subject"
 NAME = "space"
-SAMPLERS = ("nsga2", "tpe", "random")
 Point = dict[str, Value]
 
 

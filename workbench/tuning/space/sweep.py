@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from workbench.core import ConfigError, MissingExtra
 from workbench.core.hashing import sha256_json
+from workbench.core.naming import did_you_mean
 from workbench.embedding import CachedEmbedder, Embedder, load_embedder
 from workbench.evaluation import Outcomes
 from workbench.evaluation.engine import Engine, LocalEngine
@@ -51,6 +52,7 @@ DEFAULT_TRIALS = 1000
 TASK_CONFIGURATIONS = 32
 """Configurations that one task of an engine scores."""
 STUDY_FILE = "study.jsonl"
+SAMPLERS = ("nsga2", "tpe", "random")
 SAMPLER = "nsga2"
 
 
@@ -121,6 +123,7 @@ def space_sweep(
     *,
     n_trials: int = DEFAULT_TRIALS,
     study: Path | None = None,
+    sampler: str = SAMPLER,
     engine: Engine | None = None,
     seed: int = 0,
     n_bootstrap: int = 2000,
@@ -138,6 +141,7 @@ def space_sweep(
         space: what is varied, see `load_space`.
         n_trials: configurations that the search may try; parts that are swept exactly or listed whole need none.
         study: journal file, or folder for one, with which a search that was stopped goes on; None keeps it in memory.
+        sampler: "nsga2", "tpe" (better on few trials, slower on many) or "random"; measured in docs/spaces.md.
         engine: where fits and evaluations run; None is this process. Results do not depend on it.
         seed: of the split, the search and the resampling.
         n_bootstrap, margin, rule, spend_usd_per_1k: see `SweepConfig`.
@@ -156,7 +160,7 @@ def space_sweep(
         seed=seed, n_bootstrap=n_bootstrap, margin=margin, rule=rule, spend_usd_per_1k=spend_usd_per_1k
     )
     matrix = OutcomeMatrix.from_outcomes(outcomes, costs)
-    asked = Asked(space, n_trials, _study_file(study), engine or LocalEngine(), dict(embedders or {}))
+    asked = Asked(space, n_trials, _study_file(study), engine or LocalEngine(), dict(embedders or {}), sampler)
     return result_of(space_state(matrix, asked, config, progress or (lambda line: None)))
 
 
@@ -170,6 +174,10 @@ class Asked:
     engine: Engine = field(default_factory=LocalEngine)
     embedders: Mapping[str, Embedder] = field(default_factory=dict)
     sampler: str = SAMPLER
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ConfigError(f"unknown sampler {self.sampler!r}: {did_you_mean(self.sampler, SAMPLERS)}")
 
 
 def _study_file(study: Path | None) -> Path | None:
