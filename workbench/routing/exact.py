@@ -64,12 +64,15 @@ def grid_weights(weights: FloatArray) -> tuple[FloatArray, float]:
     return np.rint(weights / step), float(step / FINE)
 
 
-def grid_factors(factors: FloatArray, largest_sum: float) -> tuple[FloatArray, float]:
-    """Factors (p, m) as integers, and what turns `features @ integers` back, for features that are whole multiples of 1 / `FINE`.
+def grid_factors(factors: FloatArray, largest_sum: float) -> FloatArray:
+    """Factors (p, m) in steps of a power of two so coarse that products with features in steps of 1 / `FINE` are exact.
+
+    They are divided by `FINE`, for features that are whole: `fine_rows(x) @ grid_factors(w, …)` is close to `unit_rows(x) @ w`.
 
     Args:
         factors: of each feature for each model.
         largest_sum: bound of |Σ feature · factor| over any part of the features, in the factors' unit.
     """
     step = 2.0 ** np.ceil(np.log2(largest_sum * FINE / _LARGEST)) if largest_sum > 0 else 1.0
-    return np.rint(factors / step), float(step / FINE)
+    whole: FloatArray = np.rint(factors / step)
+    return whole * (step / FINE)

@@ -118,27 +118,23 @@ class AdditiveQuality:
     _by_task: FloatArray = field(init=False, repr=False)
     _factors: FloatArray = field(init=False, repr=False)
     _unlabelled_factors: FloatArray | None = field(init=False, repr=False)
-    _scale: FloatArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         terms = self.terms
         self._bends, self._by_length = _length_table(terms)
         self._rows, self._by_task = task_rows(terms.tasks), terms.task
         labelled, unlabelled = terms.at_centre, None
-        if len(
-            terms.task_at_centre
-        ):  # without a label, what is usual near the centres stands in for the row of the task
+        if len(terms.task_at_centre):  # what is usual near the centres stands in for the row of an unknown task
             self._rows[None] = len(terms.tasks)
             self._by_task = np.insert(terms.task, len(terms.tasks), 0.0, axis=0)
             unlabelled = terms.at_centre + terms.task_at_centre
         n_sets = 0 if terms.clusters is None else len(terms.clusters.sizes)
         tables = (values for values in (labelled, unlabelled) if values is not None)
         most = max(_largest_sum(terms, values, n_sets) for values in tables)
-        self._factors, scale = grid_factors(_stacked(terms, labelled), most)
-        self._scale = np.array(scale)
+        self._factors = grid_factors(_stacked(terms, labelled), most)
         self._unlabelled_factors = None
         if unlabelled is not None:
-            self._unlabelled_factors = grid_factors(_stacked(terms, unlabelled), most)[0]
+            self._unlabelled_factors = grid_factors(_stacked(terms, unlabelled), most)
 
     @property
     def needs_vectors(self) -> bool:
@@ -175,23 +171,17 @@ class AdditiveQuality:
         self, base: FloatArray, vectors: npt.NDArray[Any], texts: tuple[str, ...], tasks: tuple[str | None, ...]
     ) -> tuple[FloatArray, BoolArray | None]:
         """The base with what the vectors say, and which of them are unlike all recorded ones."""
-        features, nearest = self._features(vectors, texts)
+        features, strange = self._features(vectors, texts)
         estimate = self._products(features, tasks)
         estimate += base
-        clusters = self.terms.clusters
-        if clusters is None or nearest is None:
-            return estimate, None
-        strange: BoolArray = nearest < clusters.border
-        if np.count_nonzero(strange):
+        if strange is not None and np.count_nonzero(strange):
             rows, labels = np.flatnonzero(strange).tolist(), self.terms.tasks
             codes = codes_of(task_rows(labels), [tasks[row] for row in rows], len(labels))
             estimate[rows] = picked(self.terms.mean, codes)
         return estimate, strange
 
-    def _features(
-        self, vectors: npt.NDArray[Any], texts: tuple[str, ...]
-    ) -> tuple[FloatArray, npt.NDArray[Any] | None]:
-        """Whole features in the order of the factors, shape (n, p), and the similarity to the nearest centre, shape (n,)."""
+    def _features(self, vectors: npt.NDArray[Any], texts: tuple[str, ...]) -> tuple[FloatArray, BoolArray | None]:
+        """Whole features in the order of the factors, shape (n, p), and which prompts are unlike all recorded ones, shape (n,)."""
         scaled, clusters, d = scaled_rows(vectors), self.terms.clusters, len(self.terms.weights)
         features = np.empty((len(scaled), len(self._factors)))
         if d:
@@ -202,20 +192,16 @@ class AdditiveQuality:
             return features, None
         similarities = clusters.similarities(coarse_of(scaled))
         clusters.shares(similarities, out=features[:, d : d + len(clusters)])
-        return features, np.maximum.reduce(similarities, 1)
+        return features, clusters.are_strange(similarities)
 
     def _products(self, features: FloatArray, tasks: tuple[str | None, ...]) -> FloatArray:
         """Features times factors, shape (n, m); requests without a label may have factors of their own."""
-        products: FloatArray
         if self._unlabelled_factors is None or None not in tasks:
-            products = features @ self._factors
-        elif tasks.count(None) == len(tasks):
-            products = features @ self._unlabelled_factors
-        else:
-            unlabelled = np.array([task is None for task in tasks])[:, None]
-            products = np.where(unlabelled, features @ self._unlabelled_factors, features @ self._factors)
-        products *= self._scale
-        return products
+            return features @ self._factors
+        if tasks.count(None) == len(tasks):
+            return features @ self._unlabelled_factors
+        unlabelled = np.array([task is None for task in tasks])[:, None]
+        return np.where(unlabelled, features @ self._unlabelled_factors, features @ self._factors)
 
     def to_state(self) -> State:
         """The terms."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from workbench.routing.exact import COARSE, coarse_rows
 from workbench.routing.predictors.predictor import State
-from workbench.routing.queries import FloatArray, IntArray
+from workbench.routing.queries import BoolArray, FloatArray, IntArray
 
 Vectors = npt.NDArray[np.float32]
 SHARPNESS = 20.0
@@ -51,10 +51,12 @@ class Clusters:
     border: float
     _first: IntArray = field(init=False)
     _sizes: IntArray = field(init=False)
+    _border: Vectors = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_first", np.cumsum([0, *self.sizes[:-1]]))
         object.__setattr__(self, "_sizes", np.array(self.sizes, np.intp))
+        object.__setattr__(self, "_border", np.array(self.border, np.float32))
 
     @classmethod
     def fit(cls, vectors: Vectors) -> Self:
@@ -84,6 +86,11 @@ class Clusters:
         weights: FloatArray = _WEIGHT_AT.take(below.astype(np.intp))
         weights *= (_WHOLE / np.add.reduceat(weights, self._first, 1)).repeat(self._sizes, 1)
         return np.rint(weights, out=weights if out is None else out)
+
+    def are_strange(self, similarities: Vectors) -> BoolArray:
+        """Which prompts lie beyond the border of the familiar, shape (n,)."""
+        strange: BoolArray = np.maximum.reduce(similarities, 1) < self._border
+        return strange
 
     def shares_of(self, vectors: Vectors) -> FloatArray:
         """Shares of many rows in 0..1, block by block, shape (n, k)."""
