@@ -196,12 +196,15 @@ class AdditiveQuality:
 
     def _products(self, features: FloatArray, tasks: tuple[str | None, ...]) -> FloatArray:
         """Features times factors, shape (n, m); requests without a label may have factors of their own."""
+        products: FloatArray
         if self._unlabelled_factors is None or None not in tasks:
-            return features @ self._factors
-        if tasks.count(None) == len(tasks):
-            return features @ self._unlabelled_factors
-        unlabelled = np.array([task is None for task in tasks])[:, None]
-        return np.where(unlabelled, features @ self._unlabelled_factors, features @ self._factors)
+            products = features.dot(self._factors)  # on one row `dot` takes half as long as `@`
+        elif tasks.count(None) == len(tasks):
+            products = features.dot(self._unlabelled_factors)
+        else:
+            unlabelled = np.array([task is None for task in tasks])[:, None]
+            products = np.where(unlabelled, features.dot(self._unlabelled_factors), features.dot(self._factors))
+        return products
 
     def to_state(self) -> State:
         """The terms."""

@@ -72,7 +72,7 @@ class Clusters:
 
     def similarities(self, vectors: Vectors) -> Vectors:
         """Products with all centres, shape (n, k), exact integers: `COARSE ** 2` times the cosine."""
-        products: Vectors = vectors @ self.centres.T
+        products: Vectors = vectors.dot(self.centres.T)
         return products
 
     def shares(self, similarities: Vectors, out: FloatArray | None = None) -> FloatArray:
