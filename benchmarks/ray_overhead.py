@@ -54,20 +54,19 @@ def measure(engine: Engine, n_prompts: int, n_fits: int, n_empty: int) -> dict[s
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(20_000, 256)), rng.normal(size=20_000)
     suite, card = Suite.reference(), {"tiny": family_cards()["tiny"]}
-    n_asked = min(n_prompts, len(suite))
     with tempfile.TemporaryDirectory() as folder:
         warm = RecordConfig(
             limit=8 * card["tiny"].batch_size
         )  # a shard for every worker, so that each builds its model
         first_s = seconds(lambda: record_on(engine, suite, card, Path(folder) / "warm", warm))
-        config = RecordConfig(limit=n_asked)
+        config = RecordConfig(limit=n_prompts)
         recorded_s = seconds(lambda: record_on(engine, suite, card, Path(folder) / "timed", config))
     list(engine.run(fit, rows, [1.0] * 4))
     fitted_s = seconds(lambda: list(engine.run(fit, rows, list(np.logspace(-2, 2, n_fits)))))
     empty_s = seconds(lambda: list(engine.run(nothing, None, range(n_empty))))
     return {
         "first_256_answers_s": first_s,
-        "record_answers_per_s": n_asked / recorded_s,
+        "record_answers_per_s": n_prompts / recorded_s,
         "fits_per_s": n_fits / fitted_s,
         "empty_task_ms": 1000 * empty_s / n_empty,
     }
@@ -75,11 +74,12 @@ def measure(engine: Engine, n_prompts: int, n_fits: int, n_empty: int) -> dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=3000)
+    parser.add_argument("--prompts", type=int, default=1440)
     parser.add_argument("--fits", type=int, default=60)
     parser.add_argument("--empty", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=RESULT)
     given = parser.parse_args()
+    given.prompts = min(given.prompts, len(Suite.reference()))
     sizes = given.prompts, given.fits, given.empty
     n_cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(1)  # the local engine gets what a Ray worker gets

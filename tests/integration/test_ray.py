@@ -192,6 +192,21 @@ def test_ctrl_c_keeps_what_was_journalled(cluster: RunningCluster, lab: Path, lo
     assert engine["n_answers_here"] + sum(node["n_answers"] for node in engine["nodes"].values()) == 2 * N_PROMPTS
 
 
+def test_a_space_is_swept_on_the_cluster_with_the_same_result(cluster: RunningCluster, local: Outcomes, tmp_path: Path):
+    local.write(tmp_path / "outcomes")
+    space = "schema_version: 1\nname: small\npredictor: [task-mean, constant]\nobjective: hybrid\n"
+    space += "exchange: {low: 1.0e-3, high: 1.0e+1, log: true}\nper_second: {low: 0.0, high: 1.0}\n"
+    (tmp_path / "space.yaml").write_text(space)
+    words = ["sweep", "outcomes", "--space", "space.yaml", "--trials", "20", "--no-track", "--json"]
+    found = []
+    for engine in (["local"], ["ray", "--address", cluster.address]):
+        command = [sys.executable, "-m", "workbench.cli.main", *words, "--engine", *engine]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        assert done.returncode in (0, 3), done.stderr
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1]
+
+
 def test_a_node_lost_mid_run_costs_no_row(cluster: RunningCluster, lab: Path, local: Outcomes, tmp_path: Path):
     process = start(lab, tmp_path, *on_ray(cluster))
     once_rows(tmp_path, 12, process, lambda: None)
