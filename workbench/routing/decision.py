@@ -51,8 +51,13 @@ class Decision:
         What `tell` looks at must not change: the explanation is of the moment of the decision.
         """
         decision = object.__new__(cls)
-        for name, value in zip(_TOLD_AT_ONCE, (model, quality, cost_usd, None, False, tell), strict=True):
-            object.__setattr__(decision, name, value)
+        put = object.__setattr__  # one by one: a loop takes twice as long
+        put(decision, "model", model)
+        put(decision, "predicted_quality", quality)
+        put(decision, "predicted_cost_usd", cost_usd)
+        put(decision, "propensity", None)
+        put(decision, "is_explored", False)
+        put(decision, "_tell", tell)
         return decision
 
     if not TYPE_CHECKING:
@@ -88,6 +93,3 @@ class Decision:
                 for other in self.alternatives
             ],
         }
-
-
-_TOLD_AT_ONCE = ("model", "predicted_quality", "predicted_cost_usd", "propensity", "is_explored", "_tell")
