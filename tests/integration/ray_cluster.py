@@ -7,17 +7,21 @@ import json
 import os
 import sys
 
-os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
-from ray.cluster_utils import Cluster
+def main():
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    from ray.cluster_utils import Cluster
 
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-nodes = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)]
-cluster.wait_for_nodes()
-print(json.dumps({"address": cluster.address}), flush=True)
-for line in sys.stdin:
-    if line.strip() == "lose-node":
-        cluster.remove_node(nodes.pop(), allow_graceful=False)
-        cluster.add_node(num_cpus=1, wait=False) if not nodes else None
-        print(json.dumps({"nodes": len(nodes)}), flush=True)
-cluster.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1, wait=False) for _ in range(2)]
+    cluster.wait_for_nodes()
+    print(json.dumps({"address": cluster.address}), flush=True)
+    for line in sys.stdin:
+        if line.strip() == "lose-node":
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+            print(json.dumps({"nodes": len(nodes)}), flush=True)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
