@@ -98,24 +98,25 @@ class RayEngine:
         self._window, self._looked_s = 0, -RESOURCES_EVERY_S
 
     def run(self, work: Callable[[S, T], R], shared: S, tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
-        """See `Engine.run`. At most a few tasks for each worker are handed out at a time, so that a million do not fill the store."""
+        """See `Engine.run`. At most a few tasks for each worker are handed out at a time, so that a million do not fill the store.
+
+        Whoever stops early leaves those few running; they end by themselves, or with this process, whose tasks a cluster ends. To cancel a
+        task that is just ending aborts the process (a failed check in Ray 2.60's task manager).
+        """
         if not tasks:
             return
         self._find_room()
         box = [ray.put((work, shared))]
         indices = iter(range(len(tasks)))
         running: dict[Any, int] = {}
-        try:
-            while True:
-                for index in islice(indices, max(0, self._most_at_once() - len(running))):
-                    running[self._call.remote(box, tasks[index], __version__)] = index
-                if not running:
-                    return
-                for ref in self._wait(list(running)):
-                    index = running.pop(ref)
-                    yield index, _result(ref, index, tasks)
-        finally:
-            _cancel(running)
+        while True:
+            for index in islice(indices, max(0, self._most_at_once() - len(running))):
+                running[self._call.remote(box, tasks[index], __version__)] = index
+            if not running:
+                return
+            for ref in self._wait(list(running)):
+                index = running.pop(ref)
+                yield index, _result(ref, index, tasks)
 
     def close(self) -> None:
         """Leave the cluster; one that was started by this engine ends."""
