@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.cli.output import print_table
+from workbench.cli.sweep_table import interval, print_answer, print_sources
 
 MOST_LINES = 12
 
@@ -13,11 +14,11 @@ def print_space(document: dict[str, Any]) -> None:
     """Baselines, the front, the chosen configuration with its optimism, and the verdict."""
     split = document["split"]
     lines = [
-        [name, line["score"], _interval(line["score_ci"]), line["cost_usd_per_1k"]]
+        [name, line["score"], interval(line["score_ci"]), line["cost_usd_per_1k"]]
         for name, line in document["baselines"].items()
     ]
     chosen = document["chosen"]
-    lines.append([f"→ {chosen['policy']}", chosen["score"], _interval(chosen["score_ci"]), chosen["cost_usd_per_1k"]])
+    lines.append([f"→ {chosen['policy']}", chosen["score"], interval(chosen["score_ci"]), chosen["cost_usd_per_1k"]])
     print_table(
         f"Report split, {split['report']} of {document['n_prompts']} prompts",
         ["", "score", "95 %", "USD per 1k"],
@@ -25,19 +26,11 @@ def print_space(document: dict[str, Any]) -> None:
     )
     _print_front(document)
     _print_chosen(document)
-    print(f"Costs: {document['cost_source']}.")
-    for note in document["notes"]:
-        print(f"Note: {note}.")
-    for name, line in document["baselines"].items():
-        if "note" in line:
-            print(f"{name}: {line['note']}.")
+    print_sources(document)
     kind = "capability" if document["objective"] == "capability" else "utility"
     print(f"{kind} = {document['formulas'][kind]}")
     print(f"Rule: {document['selection_rule']}.")
-    answer = "ROUTE" if document["verdict"] == "route" else "DO NOT ROUTE"
-    print(f"\n{answer}: {document['because']}")
-    if document["run_id"]:
-        print(f"MLflow run {document['run_id']}")
+    print_answer(document)
 
 
 def _print_front(document: dict[str, Any]) -> None:
@@ -90,7 +83,3 @@ def _print_chosen(document: dict[str, Any]) -> None:
         f"Against the plain sweep of λ: score {plain['score_difference']:+.4f} [{low:+.4f}, {high:+.4f}], "
         f"{plain['cost_difference_usd_per_1k']:+.4g} USD per 1k [{least:+.4g}, {most:+.4g}]."
     )
-
-
-def _interval(ends: list[float]) -> str:
-    return f"{ends[0]:.3g}–{ends[1]:.3g}"

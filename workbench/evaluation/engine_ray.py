@@ -138,7 +138,8 @@ class RayEngine:
         probe = self._call.remote(None, None, __version__)
         ready, _ = ray.wait([probe], timeout=self._room_timeout_s)
         if not ready:
-            _cancel([probe])
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                ray.cancel(probe)
             raise self._no_room()
         _result(probe, 0, ["first contact"])
 
@@ -246,12 +247,6 @@ def _result(ref: Any, index: int, tasks: Sequence[Any]) -> Any:
     if state == "raised":
         raise failed(index, tasks, values[0], values[1]) from values[0]
     return values[0] if values else None
-
-
-def _cancel(refs: Any) -> None:
-    for ref in refs:
-        with contextlib.suppress(Exception):  # the cluster may be gone
-            ray.cancel(ref)
 
 
 def _first_line(error: BaseException) -> str:

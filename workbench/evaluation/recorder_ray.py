@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from workbench.core import Clock, ConfigError, SystemClock
+from workbench.core.event_loop import outside_event_loops
 from workbench.economics import HardwareProfile
 from workbench.economics.energy import NoMeter
 from workbench.evaluation.engine import Engine
@@ -74,7 +74,7 @@ def record_on(
     grading = Grading(suite, judging, shipped)
     with Recording(out, suite, how, clock or SystemClock()) as recording:
         keeper = Keeper(recording, grading, shipped, progress or Silent(), Metering(NoMeter(NO_ENERGY)))
-        _outside_event_loops(_Sharded(engine, suite, how, cards, keeper, shard_size))
+        outside_event_loops(_Sharded(engine, suite, how, cards, keeper, shard_size).run)
         outcomes = compact(suite, recording)
     outcomes.write(out)
     return outcomes
@@ -148,14 +148,3 @@ def _in_turn(shards: Sequence[Sequence[Shard]]) -> list[Shard]:
     """The models' shards, one of each in turn."""
     longest = max(map(len, shards), default=0)
     return [of_model[i] for i in range(longest) for of_model in shards if i < len(of_model)]
-
-
-def _outside_event_loops(work: _Sharded) -> None:
-    """Run here, where Ctrl-C reaches it; in another thread where an event loop is running, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        work.run()
-        return
-    with ThreadPoolExecutor(max_workers=1) as other_thread:
-        other_thread.submit(work.run).result()

@@ -228,7 +228,6 @@ def _saving(share: Measured | None) -> dict[str, float | list[float]] | None:
 
 def _chosen_json(state: SweepState) -> dict[str, Any]:
     found, chosen = state.found[state.chosen.name], state.chosen
-    counts = np.bincount(state.choice, minlength=len(state.matrix.models)) / found.n
     return {
         "policy": chosen.name,
         "threshold": chosen.threshold,
@@ -236,7 +235,7 @@ def _chosen_json(state: SweepState) -> dict[str, Any]:
         "optimism": chosen.score - found.score.mean,
         "choose_score": chosen.score,
         "choose_cost_usd_per_1k": 1000 * chosen.cost_usd,
-        "shares": dict(zip(state.matrix.models, counts.tolist(), strict=True)),
+        "shares": state.matrix.shares(state.choice),
     }
 
 

@@ -127,6 +127,15 @@ class OutcomeMatrix:
             prices=self.prices,
         )
 
+    def shares(self, choice: npt.NDArray[np.intp]) -> dict[str, float]:
+        """Model → share of the rows that it answers.
+
+        Args:
+            choice: columns, shape (n,); -1 where nobody answers.
+        """
+        counts = np.bincount(choice[choice >= 0], minlength=len(self.models)) / len(choice)
+        return dict(zip(self.models, counts.tolist(), strict=True))
+
 
 def check_matrix(matrix: OutcomeMatrix) -> None:
     """Refuse arrays that no Outcomes could have given, before anything is computed on them.

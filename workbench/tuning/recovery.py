@@ -122,12 +122,17 @@ def recovery(signal: FloatArray, matrix: OutcomeMatrix, draws: int = DRAWS) -> R
     return Recovery(curve, apgr(curve), interval, {percent: cpt(curve, percent / 100) for percent in CPT_PERCENT})
 
 
+def apgr_of(signal: FloatArray, matrix: OutcomeMatrix) -> float:
+    """The area under a signal's recovered gap; `recovery` gives its interval too."""
+    weak, strong = weak_and_strong(matrix)
+    return apgr(call_curve(signal, matrix.score[:, weak], matrix.score[:, strong]))
+
+
 def apgr_difference(
     signal: FloatArray, other: FloatArray, matrix: OutcomeMatrix, draws: int = DRAWS
 ) -> tuple[float, Interval | None]:
     """APGR of a signal − APGR of another one on the same rows, with the paired 95 % interval."""
-    weak, strong = weak_and_strong(matrix)
-    found, beside = (apgr(call_curve(one, matrix.score[:, weak], matrix.score[:, strong])) for one in (signal, other))
+    found, beside = (apgr_of(one, matrix) for one in (signal, other))
     return found - beside, _interval(apgr_draws(signal, matrix, draws) - apgr_draws(other, matrix, draws))
 
 

@@ -34,8 +34,8 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SweepResult:
-    """A finished sweep.
+class SweptResult:
+    """What tracking and a release read of any finished sweep.
 
     Args:
         document: what `workbench sweep --json` prints; `run_id` is None until tracking logs it.
@@ -48,7 +48,6 @@ class SweepResult:
         curves: name of each swept predictor → its exact frontier on the report split.
         best_single: the best single model, chosen on the tune and choose splits together: nothing is fitted to a constant choice.
         singles: model → (mean USD a request, mean score) on the report split.
-        band: interval band of the chosen policy's frontier.
         heat: mean score on the report split, one row a task: `task, n`, one column a model, `policy`.
     """
 
@@ -59,13 +58,28 @@ class SweepResult:
     curves: Mapping[str, Frontier]
     best_single: str
     singles: Mapping[str, tuple[float, float]]
-    band: Band
     heat: pl.DataFrame
 
     @property
     def is_routing(self) -> bool:
         """Whether the verdict is "route"."""
         return bool(self.document["verdict"] == "route")
+
+    def with_run_id(self, run_id: str | None) -> dict[str, Any]:
+        """The document with the tracking run filled in."""
+        return {**self.document, "run_id": run_id}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SweepResult(SweptResult):
+    """A finished sweep of one threshold.
+
+    Args:
+        document, policy, report, pilot, curves, best_single, singles, heat: see `SweptResult`.
+        band: interval band of the chosen policy's frontier.
+    """
+
+    band: Band
 
     def figures(self, only: str | None = None) -> dict[str, Figure]:
         """The frontier and, for the chosen policy, scores by task, by name; `only` draws one policy's frontier alone."""
@@ -75,7 +89,3 @@ class SweepResult:
         if only in (None, self.document["chosen"]["policy"]):
             found["tasks"] = task_figure(self)
         return found
-
-    def with_run_id(self, run_id: str | None) -> dict[str, Any]:
-        """The document with the tracking run filled in."""
-        return {**self.document, "run_id": run_id}

@@ -26,6 +26,7 @@ from workbench.tuning.recovery import (
     FloatArray,
     Recovery,
     apgr_difference,
+    apgr_of,
     folds_by_task,
     out_of_fold_uplift,
     random_spread,
@@ -247,7 +248,7 @@ def broken_subject(
     }
     near = np.char.endswith(tasks[~damaged], "mathematics") | (tasks[~damaged] == "abstract_algebra")
     difference, interval = apgr_difference(signal["with"], signal["without"], clean, draws)
-    areas = {name: recovery(values, clean, draws).apgr for name, values in signal.items()}
+    areas = {name: apgr_of(values, clean) for name, values in signal.items()}
     return BrokenSubject(
         n=int(damaged.sum()),
         strong_right=float(matrix.score[damaged, strong].sum()),

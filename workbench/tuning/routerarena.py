@@ -110,7 +110,6 @@ def arena_row(name: str, matrix: OutcomeMatrix, choice: IntArray, draws: int = D
     score, cost = matrix.score[rows, choice], matrix.cost_usd[rows, choice]
     drawn = _drawn_means(np.stack([score, cost], axis=1), matrix, draws)
     scores = [arena_score(a, 1000 * c) for a, c in drawn.tolist()]
-    counts = np.bincount(choice, minlength=len(matrix.models)) / len(matrix)
     accuracy, usd_per_1k = float(score.mean()), 1000 * float(cost.mean())
     return ArenaRow(
         name=name,
@@ -119,7 +118,7 @@ def arena_row(name: str, matrix: OutcomeMatrix, choice: IntArray, draws: int = D
         usd_per_1k=usd_per_1k,
         score=arena_score(accuracy, usd_per_1k),
         score_ci=percentile_interval(scores),
-        shares=dict(zip(matrix.models, counts.tolist(), strict=True)),
+        shares=matrix.shares(choice),
     )
 
 

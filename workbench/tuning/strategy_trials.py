@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.core import ConfigError
-from workbench.evaluation.statistics import clustered_se
 from workbench.routing import Circumstances, Objective, Policy, Queries
 from workbench.tuning.evidence import DEFAULT_MARGIN, Comparison, Measured, SweepVerdict, compare, judge
 from workbench.tuning.frontier import Frontier
 from workbench.tuning.matrix import OutcomeMatrix
-from workbench.tuning.selection import Replay
+from workbench.tuning.selection import Replay, pick
 from workbench.tuning.sweeps import SweepState
 
 FloatArray = npt.NDArray[np.float64]
@@ -123,9 +122,8 @@ class StrategyTrial:
         """Whether it pays against the best single model by the sweep's rule; for a strategy that saves seconds, they stand for its cost."""
         found = self.comparison if self.axis == "cost_usd" else self.seconds
         models = self.replay.matrix.models
-        counts = np.bincount(self.choice, minlength=len(models)) / len(self.choice)
-        shares = list(zip(models, counts.tolist(), strict=True))
-        return judge(found, self.name, models[self.state.single], shares, DEFAULT_MARGIN)
+        shares = self.replay.matrix.shares(self.choice)
+        return judge(found, self.name, models[self.state.single], list(shares.items()), DEFAULT_MARGIN)
 
     @property
     def optimism(self) -> float:
@@ -161,7 +159,8 @@ def try_strategy(
     on_choose = state.choose[state.chosen.name]
     if by == "latency_s" and np.isnan(on_choose.matrix.latency_s).any():
         raise ConfigError(f"strategy {name!r} is to save seconds, but latency_s was not measured for every model")
-    picked = _picked(settings, on_choose, state.single, by)
+    tried = _Tried(tuple(settings), on_choose, state.single, by)
+    picked = tried.frontier.index_at(pick({name: tried}, state.single).threshold)
     return StrategyTrial(name, by, tuple(settings), picked, state, state.single, n_bootstrap)
 
 
@@ -213,19 +212,26 @@ def by_seconds(matrix: OutcomeMatrix) -> OutcomeMatrix:
     return replace(matrix, cost_usd=matrix.latency_s)
 
 
-def _picked(settings: Sequence[Objective], replay: Replay, single: int, by: Axis) -> int:
-    points, matrix = realised(settings, replay, single), replay.matrix
-    spent = points.along(by)
-    limit = float((matrix.cost_usd if by == "cost_usd" else matrix.latency_s)[:, single].mean()) * (1 + 1e-9)
-    affordable = np.flatnonzero(spent <= limit)
-    if not len(affordable):
-        return int(np.lexsort((-points.score, spent))[0])
-    top = int(affordable[points.score[affordable].argmax()])
-    column, rows = choices(settings[top], replay, single), np.arange(len(matrix))
-    error = clustered_se(matrix.score[rows, column] - matrix.score[:, single], matrix.groups)
-    enough = points.score[top] - (0.0 if np.isnan(error) else error)
-    within = affordable[points.score[affordable] >= enough]
-    return int(within[np.lexsort((-points.score[within], spent[within]))[0]])
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """Settings on the choose split, numbered, as what the sweep's rule picks from; what is spent stands where money does."""
+
+    settings: tuple[Objective, ...]
+    replay: Replay
+    fallback: int
+    by: Axis
+
+    @property
+    def matrix(self) -> OutcomeMatrix:
+        return self.replay.matrix if self.by == "cost_usd" else by_seconds(self.replay.matrix)
+
+    @cached_property
+    def frontier(self) -> Frontier:
+        points = realised(self.settings, self.replay, self.fallback)
+        return Frontier(np.arange(len(self.settings), dtype=np.float64), points.score, points.along(self.by))
+
+    def choices_at(self, threshold: float) -> IntArray:
+        return choices(self.settings[self.frontier.index_at(threshold)], self.replay, self.fallback)
 
 
 def mean_of_singles(state: SweepState, axis: Axis) -> dict[str, tuple[Measured, Measured]]:

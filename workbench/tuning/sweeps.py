@@ -191,13 +191,12 @@ def sweep_state(matrix: OutcomeMatrix, config: SweepConfig, progress: Progress) 
     progress(f"resampling {len(report)} report prompts {config.n_bootstrap} times")
     picks = {**picks, chosen.name: chosen}
     found = {name: _compared(on_report[name], picks[name], single, config, len(picks)) for name in picks}
-    counts = np.bincount(on_report[chosen.name].choices_at(chosen.threshold), minlength=len(matrix.models))
-    shares = list(zip(matrix.models, (counts / len(report)).tolist(), strict=True))
+    shares = report.shares(on_report[chosen.name].choices_at(chosen.threshold))
     verdict = judge(
         found[chosen.name],
         chosen.name,
         matrix.models[single],
-        shares,
+        list(shares.items()),
         config.loss,
         rule=config.rule,
         spend_usd=config.spend_usd,

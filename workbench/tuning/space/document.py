@@ -134,8 +134,7 @@ def _picked(state: SpaceState) -> dict[str, Any]:
 
 
 def _shares(state: SpaceState) -> dict[str, float]:
-    counts = np.bincount(state.choice[state.choice >= 0], minlength=len(state.matrix.models)) / len(state.choice)
-    shares = dict(zip(state.matrix.models, counts.tolist(), strict=True))
+    shares = state.matrix.shares(state.choice)
     return {**shares, "nobody": state.realised.unserved} if state.realised.unserved else shares
 
 

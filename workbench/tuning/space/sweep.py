@@ -195,7 +195,8 @@ def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progre
     single = best_single(matrix.take(np.concatenate([split.tune, split.choose])))
     with_study = _opened(plan, asked, matrix, config.seed)
     try:
-        bases = fitted_bases(tune, plan.bases, _embedders(plan, asked, matrix, progress), asked.engine, progress)
+        embedders = _embedders(plan, asked, matrix, progress)
+        bases = fitted_bases(tune, plan.bases, embedders, asked.engine, progress)
         search = Search(plan, tune, bases, asked, progress, with_study)
         proposals, looked = search.proposals()
     finally:
@@ -204,7 +205,7 @@ def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progre
     settled = _settled(front_of(proposals, plan.space.goals), choose, bases, plan, progress)
     finalist, _ = settled.picked(single, config.rule, config.spend_usd)
     progress("the plain sweep of λ, for comparison")
-    plain = sweep_state(matrix, _plain(asked, config), lambda line: None)
+    plain = sweep_state(matrix, _plain(asked.space, embedders, config), lambda line: None)
     progress(f"judging {finalist.configuration} on {len(report)} report prompts")
     predictor = bases[finalist.configuration.basis].predictor
     predictions = predictor.predict(report.queries)
@@ -238,10 +239,10 @@ def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progre
     )
 
 
-def _plain(asked: Asked, config: SweepConfig) -> SweepConfig:
+def _plain(space: SpaceConfig, embedders: Mapping[str, Embedder], config: SweepConfig) -> SweepConfig:
     """The sweep of λ alone with the space's predictors, on its first embedder."""
-    name = asked.space.embedder[0]
-    return replace(config, predictors=asked.space.predictor, embedder=asked.embedders.get(name, name))
+    name = space.embedder[0]
+    return replace(config, predictors=space.predictor, embedder=embedders.get(name, name))
 
 
 def check(plan: Plan, matrix: OutcomeMatrix, n_trials: int) -> None:
@@ -471,13 +472,11 @@ def _judged(
     found: Comparison, finalist: Finalist, choice: IntArray, matrix: OutcomeMatrix, single: int, config: SweepConfig
 ) -> SweepVerdict:
     n_unserved = int((choice < 0).sum())
-    counts = np.bincount(choice[choice >= 0], minlength=len(matrix.models))
-    shares = list(zip(matrix.models, (counts / len(choice)).tolist(), strict=True))
     verdict = judge(
         found,
         str(finalist.configuration),
         matrix.models[single],
-        shares,
+        list(matrix.shares(choice).items()),
         config.loss,
         rule=config.rule,
         spend_usd=config.spend_usd,
