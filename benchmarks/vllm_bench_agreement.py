@@ -31,6 +31,8 @@ RESULTS = Path(__file__).parent / "results" / "vllm_bench_agreement.json"
 METRICS = ("ttft_p50_s", "tpot_p50_s", "latency_p50_s", "tokens_per_s")
 LOADS = {"open": {"rate_rps": 6.0}, "closed": {"concurrency": 4}}
 N_TOKENS = 16
+CLOSED_ROUNDS = 5
+"""How often the closed loop of `vllm bench serve` asks each prompt, so that it lasts about as long as ours (5 s)."""
 
 
 def main() -> None:
@@ -53,11 +55,12 @@ def compare(url: str, turns: int, n: int) -> dict:
     prompts = [item.prompt for item in Suite.reference(n_per_task=10)][:n]
     found = {}
     for loop, load in LOADS.items():
+        asked = prompts * (1 if "rate_rps" in load else CLOSED_ROUNDS)
         sides: dict[str, list[dict]] = {"workbench": [], "vllm": []}
         for turn in range(turns):
             order = (("workbench", ours), ("vllm", theirs))
             for name, measure in order if turn % 2 == 0 else order[::-1]:
-                sides[name].append(measure(url, prompts, load, turn))
+                sides[name].append(measure(url, asked, load, turn))
         found[loop] = {metric: beside(sides, metric) for metric in METRICS}
         for metric, row in found[loop].items():
             shown = "  ".join(
@@ -96,39 +99,20 @@ def ours(url: str, prompts: list[str], load: dict, turn: int) -> dict:
     answered = rows.filter(rows["error"].is_null() & rows["end_s"].is_not_null())
     assert answered.height == rows.height, rows["error"].drop_nulls().to_list()[:1]
     span_s = answered["end_s"].max()  # from the start of the run, the first gap included, as its own `duration`
+    n_tokens = answered["completion_tokens"].sum()
     return {
         "ttft_p50_s": answered["ttft_from_send_s"].median(),
         "tpot_p50_s": answered["tpot_s"].median(),
         "latency_p50_s": answered["latency_from_send_s"].median(),
-        "tokens_per_s": answered["completion_tokens"].sum() / span_s,
+        "tokens_per_s": n_tokens / span_s,
         "n": answered.height,
+        "n_tokens": n_tokens,
     }
 
 
 def theirs(url: str, prompts: list[str], load: dict, turn: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
-        dataset, result = Path(folder) / "prompts.jsonl", Path(folder) / "result.json"
-        dataset.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
-        limits = {"--request-rate": load.get("rate_rps"), "--max-concurrency": load.get("concurrency")}
-        command = [find_environment().executable, "bench", "serve", "--backend", "openai-chat"]
-        command += ["--base-url", url.removesuffix("/v1"), "--endpoint", "/v1/chat/completions", "--model", "base"]
-        command += ["--tokenizer", family_folder() / "base", "--dataset-name", "custom", "--dataset-path", dataset]
-        command += [
-            "--custom-output-len",
-            N_TOKENS,
-            "--skip-chat-template",
-            "--num-prompts",
-            len(prompts),
-            "--ignore-eos",
-        ]
-        command += ["--temperature", 0, "--seed", turn, "--save-result", "--save-detailed", "--result-filename", result]
-        command += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--disable-tqdm"]
-        command += [word for flag, value in limits.items() if value is not None for word in (flag, value)]
-        environ = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-        done = subprocess.run([str(word) for word in command], env=environ, capture_output=True, text=True, timeout=240)
-        if done.returncode:
-            sys.exit(f"vllm bench serve failed: {done.stderr[-1500:]}")
-        data = json.loads(result.read_text())
+        data = json.loads(vllm_bench(url, prompts, load, turn, Path(folder)).read_text())
     return {
         "ttft_p50_s": data["median_ttft_ms"] / 1000,
         "tpot_p50_s": data["median_tpot_ms"] / 1000,
@@ -136,6 +120,37 @@ def theirs(url: str, prompts: list[str], load: dict, turn: int) -> dict:
         "tokens_per_s": data["output_throughput"],
         "n": data["completed"],
     }
+
+
+def vllm_bench(url: str, prompts: list[str], load: dict, seed: int, folder: Path) -> Path:
+    """Run `vllm bench serve` on the server; the file that it wrote in the folder, with every request."""
+    dataset, result = folder / "prompts.jsonl", folder / "result.json"
+    dataset.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
+    settings = {
+        "--backend": "openai-chat",
+        "--base-url": url.removesuffix("/v1"),
+        "--endpoint": "/v1/chat/completions",
+        "--model": "base",
+        "--tokenizer": family_folder() / "base",
+        "--dataset-name": "custom",
+        "--dataset-path": dataset,
+        "--custom-output-len": N_TOKENS,
+        "--num-prompts": len(prompts),
+        "--temperature": 0,
+        "--seed": seed,
+        "--result-filename": result,
+        "--percentile-metrics": "ttft,tpot,itl,e2el",
+        "--request-rate": load.get("rate_rps"),
+        "--max-concurrency": load.get("concurrency"),
+    }
+    flags = ["--skip-chat-template", "--ignore-eos", "--save-result", "--save-detailed", "--disable-tqdm"]
+    words = [word for name, value in settings.items() if value is not None for word in (name, value)]
+    command = [find_environment().executable, "bench", "serve", *words, *flags]
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    done = subprocess.run([str(word) for word in command], env=environ, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        sys.exit(f"vllm bench serve failed: {done.stderr[-1500:]}")
+    return result
 
 
 if __name__ == "__main__":

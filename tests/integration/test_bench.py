@@ -1,32 +1,41 @@
 """Our figures beside those of `vllm bench serve` on the same server, and a bench of a managed server."""
 
+import json
 import runpy
 from pathlib import Path
 
 import pytest
 
 from workbench.core import Sampling
-from workbench.evaluation.load import SLO, BenchConfig, bench
+from workbench.evaluation import Suite
+from workbench.evaluation.load import SLO, BenchConfig, bench, import_bench
 from workbench.models import ModelCard, load_model
 
-AGREEMENT = Path(__file__).parents[2] / "benchmarks" / "vllm_bench_agreement.py"
+AGREEMENT = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "vllm_bench_agreement.py"))
+PROMPTS = [item.prompt for item in Suite.reference(n_per_task=2)][:12]
 
 
 @pytest.mark.slow
-def test_both_tools_measure_the_same_server_alike(vllm_base):
-    """Alternating turns; each side's spread over its turns is its noise, and the intervals must overlap. Prints both.
+@pytest.mark.parametrize("load", AGREEMENT["LOADS"].values(), ids=AGREEMENT["LOADS"])
+def test_of_the_same_requests_both_tools_compute_the_same(vllm_base, load, tmp_path: Path):
+    """How fast the server is in two runs is compared by benchmarks/vllm_bench_agreement.py, not here."""
+    path = AGREEMENT["vllm_bench"](vllm_base.url, PROMPTS, load, 0, tmp_path)
+    theirs, ours = json.loads(path.read_text()), import_bench("vllm", path).document
+    assert ours["n"] == theirs["completed"] == len(PROMPTS)
+    assert ours["completion_tokens"] == theirs["total_output_tokens"] == len(PROMPTS) * AGREEMENT["N_TOKENS"]
+    names = {"ttft_from_send_s": "ttft", "tpot_s": "tpot", "itl_s": "itl", "latency_from_send_s": "e2el"}
+    for name, short in names.items():
+        for percentile, prefix in (("p50", "median"), ("p99", "p99")):
+            assert 1000 * ours[name][percentile] == pytest.approx(theirs[f"{prefix}_{short}_ms"], rel=1e-6)
 
-    Three turns that happen to be alike make intervals far narrower than the noise, so sides within a tenth of each other pass too.
-    """
-    compare = runpy.run_path(str(AGREEMENT))["compare"]
-    loads = compare(vllm_base.url, turns=3, n=30)["loads"]
-    differing = {
-        (loop, metric): row
-        for loop, rows in loads.items()
-        for metric, row in rows.items()
-        if not row["agree"] and row["workbench"]["mean"] != pytest.approx(row["vllm"]["mean"], rel=0.1)
-    }
-    assert not differing
+
+@pytest.mark.slow
+@pytest.mark.parametrize("load", AGREEMENT["LOADS"].values(), ids=AGREEMENT["LOADS"])
+def test_both_tools_get_the_same_answers_of_a_server(vllm_base, load):
+    measured = AGREEMENT["ours"](vllm_base.url, PROMPTS, load, 0)
+    assert measured["n"] >= len(PROMPTS)
+    assert measured["n_tokens"] == measured["n"] * AGREEMENT["N_TOKENS"]
+    assert 0 < measured["ttft_p50_s"] <= measured["latency_p50_s"]
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ from workbench.evaluation.load.saturation import saturation
 from workbench.models import Model
 
 WATCH_S = 1.0
+BEAT_S = 0.1
+"""How often the process looks whether it still wakes in time."""
 FAILURE_PAUSE_S = 0.1
 """A worker of a closed loop waits so long after a failure: a server that is gone would else be asked thousands of times a second."""
 LONGEST_LAG_S = 2.0
@@ -37,6 +39,9 @@ class Drive:
         clock: what tells the time.
         on_watch: called about once a second, for progress.
         first_number: of the first request; further stages count on.
+
+    Attributes:
+        wake_lags_s: how much later than asked for the process woke, one value about each `BEAT_S`.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Drive:
         self.stopped_because: str | None = None
         self.now_s = 0.0
         self.zero_s = 0.0
+        self.wake_lags_s: list[float] = []
         self._starts_s, self._on_watch, self._first_number = starts_s, on_watch, first_number
         self._tasks: set[asyncio.Task[None]] = set()
         self._n_in_flight = 0
@@ -78,7 +84,7 @@ class Drive:
         """Load until it is over; what is still in flight then is cut."""
         self.zero_s = self.clock.monotonic_s()
         send = self._send_on_schedule if self.config.loop == "open" else self._send_in_turn
-        helpers = [asyncio.create_task(self._kept_alive(send())), asyncio.create_task(self._kept_alive(self._watch()))]
+        helpers = [asyncio.create_task(self._kept_alive(work)) for work in (send(), self._watch(), self._beat())]
         try:
             with _no_old_garbage():
                 await self._first_of(self.clock.sleep(self.config.window_end_s), self._stopped.wait())
@@ -189,6 +195,13 @@ class Drive:
                 self.stop(f"{BACKWARDS} by {before_s - now_s:.3g} s; what was measured before is kept")
                 return
             before_s = now_s
+
+    async def _beat(self) -> None:
+        """Note how late this process wakes: whatever keeps it from running makes every answer look as late."""
+        while True:
+            due_s = self._elapsed_s() + BEAT_S
+            await self.clock.sleep(BEAT_S)
+            self.wake_lags_s.append(max(0.0, self._elapsed_s() - due_s))
 
     async def _watch(self) -> None:
         last_s = self._elapsed_s()

@@ -35,6 +35,8 @@ from workbench.models import Model
 
 INTERRUPTED = "interrupted"
 KEEP_EVERY_S = 1.0
+LATE_S = 0.02
+LATE_SHARE = 0.05
 TIMES = ("intended_s", "sent_s", "first_token_s", "end_s", "cut_s")
 
 
@@ -232,6 +234,7 @@ class _Run:
         self.chosen: list[int] | None = None
         self.answer: dict[str, Any] | None = None
         self.stopped_because: str | None = None
+        self.wake_lags_s: list[float] = []
         self._on_progress = on_progress
         self._zero_s = clock.monotonic_s()
         self._n_asked = 0
@@ -298,6 +301,7 @@ class _Run:
             window = Window(start_s + config.warm_up_s, start_s + max(config.warm_up_s, end_s))
             self.stages.append(Stage(number, config, window, drive.stopped_because))
             self._n_asked += len(drive.seen)
+            self.wake_lags_s += drive.wake_lags_s
             self.watch.read(self._elapsed_s)
             self.ledger.take(drive.ended, number, start_s)
         return self.stages[-1]
@@ -381,7 +385,18 @@ def _notes(run: _Run) -> list[str]:
         notes.append(
             f"failures were retried up to {run.model.card.retries} times inside the model; latencies contain the attempts"
         )
-    return notes
+    return notes + _starved(run.wake_lags_s)
+
+
+def _starved(wake_lags_s: list[float]) -> list[str]:
+    """A note where this process was often kept from running, as beside a server that is busy on all processors."""
+    late = [lag_s for lag_s in wake_lags_s if lag_s > LATE_S]
+    if len(late) <= LATE_SHARE * len(wake_lags_s):
+        return []
+    return [
+        f"the generator woke more than {LATE_S * 1000:g} ms late in {len(late)} of {len(wake_lags_s)} beats (at worst {max(late):.2g} s): "
+        "something else held the processors, and the times contain that; load from another machine, or leave this process a processor"
+    ]
 
 
 def claim(out: Path | None, fresh: bool) -> None:

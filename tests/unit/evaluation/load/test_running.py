@@ -180,3 +180,29 @@ def test_a_second_run_into_the_same_folder_is_refused_while_the_first_one_writes
     with Journal(tmp_path / JOURNAL), pytest.raises((ConfigError, StoreError)):
         bench(scripted(FakeClock()), ["?"], CONFIG, out=tmp_path, clock=FakeClock())
     assert list(read_journal(tmp_path / JOURNAL)) == []
+
+
+class HoldingModel:
+    """Keeps the whole process from running while it answers, as a busy neighbour would."""
+
+    def __init__(self, clock: FakeClock, held_s: float) -> None:
+        self.name, self.card, self._inner = "a", ModelCard(kind="scripted", model="a"), scripted(clock)
+        self._clock, self._held_s = clock, held_s
+
+    async def stream(self, request):
+        self._clock.advance(self._held_s)
+        async for delta in self._inner.stream(request):
+            yield delta
+
+    async def close(self) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(("held_s", "is_told"), [(0.15, True), (0.0, False)])
+def test_a_generator_that_was_kept_from_running_says_so(held_s: float, is_told: bool):
+    clock = FakeClock()
+    result = bench(HoldingModel(clock, held_s), ["one"], BenchConfig(concurrency=1, duration_s=10), clock=clock)
+    told = [note for note in result.document["notes"] if "kept" in note or "woke" in note]
+    assert bool(told) is is_told
+    if is_told:
+        assert "at worst 0.05 s" in told[0]  # held for 0.15 s where a beat of 0.1 s had just begun
