@@ -12,6 +12,7 @@ import yaml
 
 from workbench.core.price import TokenPrice
 from workbench.evaluation import Outcomes, Suite, record
+from workbench.evaluation.importers import import_from
 from workbench.models import ModelCard
 from workbench.release import Candidate, PilotConfig, Release, create_release, verify
 from workbench.release.folder import seal
@@ -222,3 +223,54 @@ def test_a_verdict_not_to_route_makes_a_release_of_the_single_model(outcomes, ca
     made = create_release(candidate, tmp_path / "single", name="single", pilot=PILOT)
     assert made.config.choose.policy.kind == "fixed"
     assert verify(made).verdict == "holds"
+
+
+@pytest.fixture(scope="module")
+def imported(outcomes, cards, tmp_path_factory):
+    """A project with a sweep of the same rows as somebody else's table would bring them: no answers, no graders."""
+    project = tmp_path_factory.mktemp("imported")
+    measured = Outcomes.read(outcomes)
+    asked = measured.prompts.select("prompt_id", "prompt", "task")
+    table = measured.frame.join(asked.select("prompt_id", "prompt"), on="prompt_id")
+    table.select("prompt_id", "prompt", "task", "model", "score", "cost_usd").write_csv(project / "mine.csv")
+    found = import_from("long", project / "mine.csv")
+    found.write(project / "outcomes")
+    tracking = init(project)
+    run_id = log_sweep(sweep(found, predictors=("task-mean",), n_bootstrap=200), tracking=tracking)
+    lab = {"models": {name: card.model_dump(mode="json") for name, card in cards.items()}}
+    (project / "lab.yaml").write_text(yaml.safe_dump(lab))
+    Suite.from_rows(items(), "loop").write(project / "asked.jsonl")
+    return project, tracking, run_id
+
+
+def test_a_score_that_cannot_be_checked_is_said_at_once_and_never_holds(imported, monkeypatch):
+    project, tracking, run_id = imported
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri)
+    made = workbench("release", "create", run_id, "--out", project / "two ships", "--lab", project / "lab.yaml")
+    assert made.returncode == 0, made.stderr
+    assert "score cannot be checked live: no grader is known for" in made.stdout
+    assert "--suite FILE" in made.stdout
+    assert "Registered as two ships, version 1" in made.stdout
+    claims = json.loads((project / "two ships" / "evidence.json").read_text())["claims"]
+    assert [claim["unchecked_because"] is None for claim in claims] == [False, True, True]
+    done = workbench("verify", project / "two ships", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["verdict"], document["parity"]) == (0, "incomplete", 1.0)
+    assert {check["name"]: check["inside"] for check in document["checks"]} == {
+        "parity": True,
+        "score": None,
+        "cost_usd_per_1k": True,
+        "latency_s": True,
+    }
+    assert "INCOMPLETE: parity and cost_usd_per_1k and latency_s as promised; score not checked" in workbench(
+        "verify", project / "two ships", "--limit", "10"
+    ).stdout.replace("\n", " ")
+
+
+def test_with_the_suite_that_was_asked_the_score_is_checked_too(imported, monkeypatch):
+    project, tracking, run_id = imported
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri)
+    words = ("release", "create", run_id, "--lab", project / "lab.yaml", "--suite", project / "asked.jsonl")
+    made = workbench(*words, "--out", project / "checked", "--json")
+    assert json.loads(made.stdout)["notes"] == []
+    assert json.loads(workbench("verify", project / "checked", "--json").stdout)["verdict"] == "holds"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILS = 3
 ERRORS_SHOWN = 3
+INSIDE = {True: "yes", False: "NO", None: "unknown"}
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +34,8 @@ def verify(
 ) -> None:
     """Send the untouched split through the live server and compare with the release's evidence.
 
-    Exit code 3 when the live choices, score, cost or latency are not as predicted.
+    Exit code 3 when the live choices, score, cost or latency are not as predicted. The verdict is "incomplete" (exit code 0) when all that
+    could be checked is, and the release said that some claim cannot be checked live.
 
     Example: workbench verify releases/quickstart
     """
@@ -56,8 +58,7 @@ def verify(
 def _print(verification: Verification, name: str) -> None:
     document = verification.to_json()
     rows = [
-        [c.name, c.predicted, f"{c.ci[0]:.4g} to {c.ci[1]:.4g}", c.live, "yes" if c.inside else "NO"]
-        for c in verification.checks
+        [c.name, c.predicted, f"{c.ci[0]:.4g} to {c.ci[1]:.4g}", c.live, INSIDE[c.inside]] for c in verification.checks
     ]
     print_table(
         f"Release {name}, {document['n']} live requests", ["claim", "predicted", "promised", "live", "inside"], rows
@@ -71,8 +72,14 @@ def _print(verification: Verification, name: str) -> None:
         f"{document['n_errors']} errors, {document['n_fallbacks']} answers by a fallback, "
         f"{document['n_scores_changed']} answers graded otherwise than recorded."
     )
-    print(
-        "HOLDS: live traffic is as promised."
-        if verification.verdict == "holds"
-        else "FAILS: live traffic is not as promised."
-    )
+    print(_answer(verification))
+
+
+def _answer(verification: Verification) -> str:
+    if verification.verdict == "fails":
+        return "FAILS: live traffic is not as promised."
+    if verification.verdict == "holds":
+        return "HOLDS: live traffic is as promised."
+    made = " and ".join(check.name for check in verification.checks if check.inside)
+    names = " and ".join(check.name for check in verification.unchecked)
+    return f"INCOMPLETE: {made} as promised; {names} not checked. Create the release again with what is missing to check all."

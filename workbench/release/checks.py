@@ -45,7 +45,7 @@ class Check:
         predicted: the claimed value.
         ci: where the live value was promised to lie.
         live: what was seen; None when it could not be seen, which counts as outside.
-        inside: whether it lies there.
+        inside: whether it lies there; None where the release said beforehand that this claim cannot be checked live.
         because: why not, one sentence; empty when inside.
     """
 
@@ -53,7 +53,7 @@ class Check:
     predicted: float
     ci: tuple[float, float]
     live: float | None
-    inside: bool
+    inside: bool | None
     because: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -81,9 +81,16 @@ class Verification:
     answers: tuple[LiveAnswer, ...]
 
     @property
-    def verdict(self) -> Literal["holds", "fails"]:
-        """Whether every check is inside."""
-        return "holds" if all(check.inside for check in self.checks) else "fails"
+    def verdict(self) -> Literal["holds", "incomplete", "fails"]:
+        """Whether every check is inside; "incomplete": all that could be made are, but not every claim could be checked."""
+        if any(check.inside is False for check in self.checks):
+            return "fails"
+        return "incomplete" if self.unchecked else "holds"
+
+    @property
+    def unchecked(self) -> list[Check]:
+        """The claims that could not be checked."""
+        return [check for check in self.checks if check.inside is None]
 
     @property
     def parity(self) -> float:
@@ -131,6 +138,8 @@ def _parity(answers: Sequence[LiveAnswer]) -> Check:
 
 def _check(claim: Claim, live: float | None, n: int) -> Check:
     low, high = claim.interval_for(n)
+    if claim.unchecked_because is not None:
+        return Check(claim.name, claim.estimate, (low, high), None, None, claim.unchecked_because)
     if live is None:
         because = "not every answer has this number, so the claim cannot be checked"
         return Check(claim.name, claim.estimate, (low, high), None, False, because)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.release.candidate import Candidate
+from workbench.release.checkable import why_cost_unchecked, why_score_unchecked
 from workbench.release.evidence import Claim
+from workbench.routing import FixedPolicy
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,9 +24,23 @@ def money_and_score_claims(candidate: Candidate, run_id: str | None) -> tuple[Cl
     """The claims on score and cost; no claim on cost where it is unknown.
 
     A policy that routes takes its numbers from the sweep's document. Where the verdict is not to route, the document speaks of
-    the policy that lost, so the fixed model's numbers are resampled here from its rows.
+    the policy that lost, so the fixed model's numbers are resampled here from its rows. A claim says why where live
+    answers cannot be held to it.
     """
     document = candidate.document
+    why = {
+        "score": why_score_unchecked(candidate.report),
+        "cost_usd_per_1k": why_cost_unchecked(candidate.cards, _choosable(candidate)),
+    }
+    return tuple(replace(claim, unchecked_because=why[claim.name]) for claim in _claims(candidate, document, run_id))
+
+
+def _choosable(candidate: Candidate) -> tuple[str, ...]:
+    policy = candidate.policy
+    return (policy.model,) if isinstance(policy, FixedPolicy) else tuple(policy.models)
+
+
+def _claims(candidate: Candidate, document: Mapping[str, Any], run_id: str | None) -> tuple[Claim, ...]:
     known: dict[str, Any] = {"n": candidate.report.height, "data_hash": document.get("data_hash"), "run_id": run_id}
     if document["verdict"] == "route":
         chosen, method = document["chosen"], "mean over the report split, bootstrap by prompt group (the sweep's)"

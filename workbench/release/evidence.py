@@ -26,6 +26,7 @@ class Claim:
         unit: score in 0..1, USD per 1,000 requests, seconds.
         data_hash: hash of the rows; None when unknown.
         run_id: MLflow run that holds them; None when untracked.
+        unchecked_because: why live answers cannot be held to it; None where they can.
 
     Raises:
         StoreError: a number is not finite or the interval is empty.
@@ -39,6 +40,7 @@ class Claim:
     unit: str
     data_hash: str | None = None
     run_id: str | None = None
+    unchecked_because: str | None = None
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.estimate, *self.ci))) or self.ci[0] > self.ci[1]:

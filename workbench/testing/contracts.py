@@ -171,13 +171,16 @@ class VerifyCheck(Document):
     predicted: float | None
     ci: Interval | None
     live: float | None
-    inside: bool
+    inside: Annotated[bool | None, Field(description="null where the claim cannot be checked live")]
 
 
 class VerifyDocument(Document):
     """`workbench verify --json`."""
 
-    verdict: Literal["holds", "fails"]
+    verdict: Annotated[
+        Literal["holds", "incomplete", "fails"],
+        Field(description="incomplete: every check that could be made is inside, but some claims could not be checked"),
+    ]
     parity: Annotated[float | None, Field(ge=0, le=1, description="share of live decisions that are the sweep's")]
     checks: list[VerifyCheck]
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from workbench.release.checks import LiveAnswer, judge
@@ -78,3 +80,21 @@ def test_an_answer_of_a_fallback_keeps_parity_and_is_counted():
     verification, _ = checked(answer(0), answer(1), answer(2), answer(3, answered_model="base"))
     assert verification.parity == 1.0
     assert verification.to_json()["n_fallbacks"] == 1
+
+
+def test_a_claim_that_was_said_not_to_be_checkable_is_unknown_and_the_rest_decides():
+    score, *others = CLAIMS.claims
+    said = replace(score, unchecked_because="no grader is known for 4 of 4 report prompts")
+    evidence = replace(CLAIMS, claims=(said, *others))
+    answers = [answer(number, score=None) for number in range(4)]
+    verification = judge(evidence, answers)
+    assert verification.verdict == "incomplete"
+    assert [(check.name, check.because) for check in verification.unchecked] == [("score", said.unchecked_because)]
+    assert verification.to_json()["checks"][1]["inside"] is None
+    slow = judge(evidence, [replace(one, latency_s=9.0) for one in answers])
+    assert slow.verdict == "fails"
+
+
+def test_a_score_that_should_have_been_there_fails():
+    verification, checks = checked(*(answer(number, score=None) for number in range(4)))
+    assert (verification.verdict, checks["score"].inside) == ("fails", False)
