@@ -39,8 +39,7 @@ def commands() -> list[str]:
 def test_commands_in_the_documentation_exist_with_their_options(command):
     from workbench.cli.main import _register_verbs, app
 
-    if not app.registered_commands:
-        _register_verbs()
+    _register_verbs()
     words = command.split("#")[0].split()[1:]
     verbs = []
     for word in words:

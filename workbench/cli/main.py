@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import pkgutil
@@ -38,7 +39,9 @@ def _options(
     """Options before any verb."""
 
 
+@functools.cache
 def _register_verbs() -> None:
+    """Once a process: a program that runs the command line again and again must not carry every verb once a run."""
     for found in pkgutil.iter_modules(workbench.cli.__path__):
         register = getattr(importlib.import_module(f"workbench.cli.{found.name}"), "register", None)
         if register is not None:

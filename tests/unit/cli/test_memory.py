@@ -21,8 +21,7 @@ LLAMA_8B = {
 
 
 def run(*words):
-    if not app.registered_commands and not app.registered_groups:
-        _register_verbs()
+    _register_verbs()
     return CliRunner().invoke(app, ["models", "memory", *map(str, words)])
 
 
