@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,12 +25,14 @@ N_PROMPTS = 36
 TIMING = ("ttft_s", "latency_s", "tpot_s")
 WORKER = "ray::workbench_task"
 STARTED: list[subprocess.Popen[str]] = []
+WITH_TOKEN = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 @dataclass(frozen=True)
 class RunningCluster:
     process: subprocess.Popen[str]
     address: str
+    client: str
 
     def lose_node(self) -> int:
         assert self.process.stdin
@@ -49,12 +52,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
+            env=WITH_TOKEN,
             text=True,
         )
         assert process.stdout
         first = process.stdout.readline()
         assert first, (folder / "log").read_text()
-        yield RunningCluster(process, json.loads(first)["address"])
+        yield RunningCluster(process, **json.loads(first))
         process.communicate()
         assert process.returncode == 0
 
@@ -86,10 +90,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(lab: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+def start(lab: Path, out: Path, *options: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
     words = ["record", "--suite", "suite.jsonl", "--out", str(out), "--concurrency", "2", "--json", *options]
     command = [sys.executable, "-m", "workbench.cli.main", *words]
-    process = subprocess.Popen(command, cwd=lab, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=lab, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ or WITH_TOKEN, text=True
+    )
     STARTED.append(process)
     return process
 
@@ -106,8 +112,8 @@ def none_is_left() -> Iterator[None]:
             process.communicate()
 
 
-def on_ray(cluster: RunningCluster) -> tuple[str, ...]:
-    return ("--engine", "ray", "--address", cluster.address, "--shard", "6")
+def on_ray(cluster: RunningCluster, address: str | None = None) -> tuple[str, ...]:
+    return ("--engine", "ray", "--address", address or cluster.address, "--shard", "6")
 
 
 def once_rows(out: Path, n: int, process: subprocess.Popen[str], act: Callable[[], None]) -> None:
@@ -179,6 +185,22 @@ def test_a_worker_killed_mid_run_costs_no_row(cluster: RunningCluster, lab: Path
     assert all(node["hardware"]["cpu"] for node in engine["nodes"].values())
 
 
+def test_ray_client_records_the_same(cluster: RunningCluster, lab: Path, local: Outcomes, tmp_path: Path):
+    finished(start(lab, tmp_path, *on_ray(cluster, cluster.client)))
+    engine = assert_whole(tmp_path, local).manifest.load["engine"]
+    assert (engine["n_nodes"], engine["n_answers_here"]) == (2, 0)
+
+
+def test_a_cluster_that_asks_for_a_token_says_what_to_set(cluster: RunningCluster, lab: Path, tmp_path: Path):
+    without = {name: value for name, value in WITH_TOKEN.items() if not name.startswith("RAY_AUTH")}
+    process = start(lab, tmp_path, *on_ray(cluster), environ=without)
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 1, stderr
+    assert stdout == ""
+    assert "set RAY_AUTH_MODE=token here" in stderr
+    assert not (tmp_path / "outcomes.parquet").exists()
+
+
 def test_a_driver_killed_mid_run_goes_on_where_it_stopped(
     cluster: RunningCluster, lab: Path, local: Outcomes, tmp_path: Path
 ):
@@ -215,7 +237,7 @@ def test_a_space_is_swept_on_the_cluster_with_the_same_result(cluster: RunningCl
     found = []
     for engine in (["local"], ["ray", "--address", cluster.address]):
         command = [sys.executable, "-m", "workbench.cli.main", *words, "--engine", *engine]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=WITH_TOKEN, text=True, timeout=300)
         assert done.returncode in (0, 3), done.stderr
         found.append(json.loads(done.stdout))
     assert found[0] == found[1]

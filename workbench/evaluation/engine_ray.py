@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 import ray
 from ray import cloudpickle
-from ray.exceptions import RayError, RayTaskError
+from ray._raylet import GcsClient
+from ray.exceptions import AuthenticationError, RayError, RayTaskError, RpcError
 
 from workbench import __version__
 from workbench.core import ClusterError, ConfigError, MissingExtra, WorkbenchError
@@ -41,6 +42,11 @@ CONNECT_TIMEOUT_S = 10.0
 ROOM_TIMEOUT_S = 60.0
 POLL_S = 1.0
 RESOURCES_EVERY_S = 5.0
+CLIENT = "ray://"
+TOKEN = (
+    "A cluster started where ~/.ray/auth_token exists asks for that token: set RAY_AUTH_MODE=token here, and RAY_AUTH_TOKEN to what "
+    "`ray get-auth-token` prints on its head node"
+)
 AHEAD = 2
 """Tasks handed out for each worker: one at work and one waiting at its door."""
 
@@ -270,7 +276,8 @@ def _connect(address: str | None, runtime_env: dict[str, Any] | None) -> None:
     except (Exception, SystemExit) as exc:  # SystemExit: what Ray does when the other side is no Ray
         where = "on this machine" if address is None else f"at {address}"
         here = f"this machine has Ray {ray.__version__} and Python {platform.python_version()}"
-        raise ClusterError(f"no Ray cluster {where}: {type(exc).__name__}: {_first_line(exc)}; {here}") from exc
+        hint = f". {TOKEN}" if (address or "").startswith(CLIENT) else ""
+        raise ClusterError(f"no Ray cluster {where}: {type(exc).__name__}: {_first_line(exc)}; {here}{hint}") from exc
 
 
 def _tell_on_stderr() -> None:
@@ -298,13 +305,23 @@ def _refuse_unreachable(address: str) -> None:
             f"nobody answers at {host}:{port} ({exc.strerror or exc}; waited at most {CONNECT_TIMEOUT_S:g} s), which {address!r} leads to; "
             "is the cluster up (ray start --head) and its port open?"
         ) from exc
+    if address == "auto" or address.startswith(CLIENT):
+        return  # of its own cluster Ray finds the token itself
+    try:
+        GcsClient(address=f"{host}:{port}")
+    except AuthenticationError as exc:
+        raise ClusterError(
+            f"the Ray cluster at {address} does not let this process in: {_first_line(exc)} {TOKEN}"
+        ) from exc
+    except RpcError as exc:
+        raise ClusterError(f"what answers at {address} is no Ray cluster: {_first_line(exc)}") from exc
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    if address.startswith("ray://"):
+    if address.startswith(CLIENT):
         if find_spec("grpc") is None:
-            raise MissingExtra("an address that begins with ray://", "ray")
-        found: str | None = address.removeprefix("ray://")
+            raise MissingExtra(f"an address that begins with {CLIENT}", "ray")
+        found: str | None = address.removeprefix(CLIENT)
     else:
         from ray._private.services import canonicalize_bootstrap_address
 
