@@ -1,6 +1,7 @@
 """Two nodes of one core each and a head without any, on this machine. A process of its own, because Ray leaves threads behind.
 
-Prints its addresses as JSON, the second for Ray Client; then takes commands, one a line: `lose-node` ends one of the two nodes with all its processes.
+Prints its addresses as JSON, the second for Ray Client; then takes commands, one a line: `lose-node` ends one of the two nodes
+with all its processes.
 """
 
 import json
