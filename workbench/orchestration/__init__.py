@@ -1,7 +1,14 @@
 """How several models answer together."""
 
 from workbench.orchestration.answered import Answered, Ask, summed, total
-from workbench.orchestration.cascade import agreed, is_accepted, judgement, logprob_per_token, normalised_answer
+from workbench.orchestration.cascade import (
+    agreed,
+    cascade_in_words,
+    is_accepted,
+    judgement,
+    logprob_per_token,
+    normalised_answer,
+)
 from workbench.orchestration.deadline import Deadline, DeadlinePassed, cancelled, each_in_time
 from workbench.orchestration.pattern_config import (
     CHOSEN,
@@ -29,6 +36,7 @@ __all__ = [
     "agreed",
     "answer_by",
     "cancelled",
+    "cascade_in_words",
     "each_in_time",
     "is_accepted",
     "judgement",

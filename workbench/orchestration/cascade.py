@@ -139,7 +139,7 @@ async def answer_until_accepted(
         ModelError: not one model answered.
     """
     start_s = deadline.clock.monotonic_s()
-    names = list(dict.fromkeys(chosen if name == CHOSEN else name for name in pattern.models))
+    names = _names(pattern, chosen)
     climb = _Climb(pattern, request, ask)
     climbing = _by_agreement if pattern.accept.kind == "agreement" else _one_by_one
     best = await climbing(climb, names)
@@ -149,6 +149,36 @@ async def answer_until_accepted(
     completion = summed(best, climb.calls, seconds)
     because = f"{best.model} of {' → '.join(names)}: {', '.join(climb.why)}"
     return Answered(completion, tuple(climb.calls), len(climb.failures), bool(climb.failures), because)
+
+
+def cascade_in_words(pattern: CascadeConfig, chosen: str) -> str:
+    """Who is asked in which order, and when an answer stands, in one line.
+
+    Args:
+        pattern: models and how answers are accepted.
+        chosen: the model that the policy chose.
+
+    Example:
+        >>> accept = {"kind": "logprob", "threshold": -0.5}
+        >>> pattern = CascadeConfig.model_validate({"kind": "cascade", "models": ["tiny", "chosen"], "accept": accept})
+        >>> cascade_in_words(pattern, "base")
+        'tiny → base: an answer stands from log-probability -0.5 a token, the last one in any case'
+    """
+    asked, accept = _names(pattern, chosen), pattern.accept
+    if len(asked) == 1:
+        return f"{asked[0]}: alone in its cascade"
+    names = " → ".join(asked)
+    if isinstance(accept, JudgeAcceptConfig):
+        return (
+            f"{names}: an answer stands where {accept.model} judges it ≥ {accept.threshold:g}, the last one in any case"
+        )
+    if isinstance(accept, LogprobAcceptConfig):
+        return f"{names}: an answer stands from log-probability {accept.threshold:g} a token, the last one in any case"
+    return f"{names}: the first two at once, then one by one until two answers agree; without that the last one stands"
+
+
+def _names(pattern: CascadeConfig, chosen: str) -> list[str]:
+    return list(dict.fromkeys(chosen if name == CHOSEN else name for name in pattern.models))
 
 
 async def _one_by_one(climb: _Climb, names: list[str]) -> Completion | None:

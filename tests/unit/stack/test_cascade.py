@@ -83,3 +83,33 @@ async def test_a_stream_of_a_cascade_comes_whole(cascade):
 def test_a_cascade_that_cannot_keep_its_promise_is_refused(cascade, models, accept, message):
     with pytest.raises(ConfigError, match=message):
         cascade(models, accept)
+
+
+async def test_the_decision_tells_the_cascade_and_not_a_choice_that_nobody_uses(cascade):
+    decision = (await cascade(choose={"policy": {"kind": "fixed", "model": "far"}}).run(ask())).decision
+    assert (
+        decision.because == "tiny → base: an answer stands from log-probability -0.5 a token, the last one in any case"
+    )
+
+
+async def test_a_cascade_with_the_chosen_model_tells_why_it_was_chosen_too(cascade):
+    choose = {"policy": {"kind": "fixed", "model": "base"}}
+    decision = (await cascade(("tiny", "chosen"), choose=choose).run(ask())).decision
+    assert decision.because.startswith("tiny → base: an answer stands from")
+    assert decision.because.endswith("; base: fixed by the configuration")
+
+
+async def test_a_cascade_of_the_chosen_model_twice_is_one_model(cascade):
+    choose = {"policy": {"kind": "fixed", "model": "tiny"}}
+    decision = (await cascade(("tiny", "chosen"), choose=choose).run(ask())).decision
+    assert decision.because.startswith("tiny: alone in its cascade")
+
+
+async def test_judges_and_agreement_are_told_as_they_decide(lab, cascade):
+    lab.replies["far"] = "yes"
+    judged = (await cascade(accept={"kind": "judge", "model": "far"}).run(ask())).decision
+    assert judged.because == "tiny → base: an answer stands where far judges it ≥ 0.5, the last one in any case"
+    agreed = (await cascade(("tiny", "base", "far"), {"kind": "agreement"}).run(ask())).decision
+    assert agreed.because.startswith(
+        "tiny → base → far: the first two at once, then one by one until two answers agree"
+    )

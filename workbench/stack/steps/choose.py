@@ -14,6 +14,7 @@ from workbench.core.hashing import sha256_file, sha256_json
 from workbench.core.naming import did_you_mean
 from workbench.core.price import TokenPrice
 from workbench.economics import HardwareProfile, token_cost_usd
+from workbench.orchestration import CHOSEN, CascadeConfig, cascade_in_words
 from workbench.routing import (
     BudgetPacer,
     Circumstances,
@@ -116,6 +117,7 @@ class Choice:
         self._pacer = pacer
         self.sessions = sessions
         self._explore = config.choose.explore
+        self._pattern = config.answer.pattern
         objective = policy.objective if isinstance(policy, Policy) else None
         self._wants_ttft = isinstance(objective, LatencyAware) and objective.measure == "ttft"
         self._while_left = config.choose.while_left
@@ -150,7 +152,15 @@ class Choice:
         ):  # a request that wants no stored answer is a check: it is not played with
             able = [name for name in self._policy.models if reasons[name] is None]
             decision = explored(decision, able, self._explore.share, request.request_id)
-        return self._with_left_out(decision, reasons)
+        return self._with_left_out(self._as_answered(decision), reasons)
+
+    def _as_answered(self, decision: Decision) -> Decision:
+        """The decision with a line that says what happens: a cascade asks models in its own order, the policy's or not."""
+        if not isinstance(self._pattern, CascadeConfig) or decision.model is None:
+            return decision
+        order = cascade_in_words(self._pattern, decision.model)
+        because = f"{order}; {decision.because}" if CHOSEN in self._pattern.models else order
+        return replace(decision, because=because)
 
     def _fallback(self, decision: Decision, reasons: dict[str, Exception | None]) -> Decision:
         """The first fallback that can answer."""
