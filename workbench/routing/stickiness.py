@@ -89,15 +89,17 @@ class Ties:
     bonus: FloatArray
 
     def because(self, chosen: str, models: Sequence[str]) -> str:
-        """What stayed or was given up, in one line; empty where nothing was warm."""
+        """What stayed or was given up, in one line; empty where nothing was warm and nothing else holds the session."""
         if self.last is None or self.last not in models:
             return ""
         column = models.index(self.last)
-        warm, usd = self.warm_tokens[column], float(self.discount_usd[0, column])
-        if not warm and not self.bonus.any():
-            return ""
-        kept = f"{warm} warm tokens worth {usd:.3g} USD"
-        return f"stays with {chosen}, {kept}" if chosen == self.last else f"leaves {self.last}, giving up {kept}"
+        warm, usd, gain = self.warm_tokens[column], float(self.discount_usd[0, column]), float(self.bonus[0, column])
+        kept = f"{warm} warm tokens" + (f" worth {usd:.3g} USD" if usd else "")
+        if chosen != self.last:
+            return f"leaves {self.last}, giving up {kept}" if warm else ""
+        if not warm:
+            return f"stays with {chosen}, since a switch must gain {gain:.3g} score" if gain else ""
+        return f"stays with {chosen}, {kept}"
 
 
 class Sessions:

@@ -88,6 +88,29 @@ def test_what_stays_or_is_given_up_is_said(sessions):
     assert sessions.ties(turns(1, session="new"), MODELS, saving).because("a", MODELS) == ""
 
 
+def test_nothing_is_said_of_a_cache_that_holds_nothing(clock):
+    sessions = Sessions(StickinessConfig(), clock)
+    sessions.note(turns(1), "a", 100)
+    clock.advance(10_000)
+    cold = sessions.ties(turns(3), MODELS, saving)
+    assert (cold.last, cold.warm_tokens) == ("a", (0, 0))
+    assert [cold.because(name, MODELS) for name in MODELS] == ["", ""]
+
+
+def test_a_cold_session_is_held_by_the_gain_that_a_switch_needs_and_by_nothing_else(sessions, clock):
+    sessions.note(turns(1), "a", 100)
+    clock.advance(10_000)
+    cold = sessions.ties(turns(3), MODELS, saving)
+    assert cold.because("a", MODELS) == "stays with a, since a switch must gain 0.05 score"
+    assert cold.because("b", MODELS) == ""
+
+
+def test_tokens_whose_cache_costs_the_same_are_worth_nothing_and_not_said_to_be(sessions):
+    sessions.note(turns(1), "a", 100)
+    ties = sessions.ties(turns(3), MODELS, lambda name, n_tokens: 0.0)
+    assert ties.because("b", MODELS) == "leaves a, giving up 100 warm tokens"
+
+
 class Constant:
     kind = "constant"
 
