@@ -3,8 +3,14 @@
 Small models are slower and less repeatable with more threads.
 """
 
+import asyncio
+import contextlib
 import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -31,6 +37,8 @@ if PUBLIC_DATA.is_dir():
     os.environ.setdefault("WORKBENCH_DATA", str(PUBLIC_DATA))
 
 MAY_SKIP = {"gpu", "paid"}
+HANGS_AFTER_S = 300.0
+"""Only what hangs takes so long: on a busy machine any step may take a hundred times its usual time."""
 
 
 def pytest_collection_modifyitems(config, items):
@@ -52,3 +60,65 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+class Processes:
+    """Starts processes that never outlive the test, whatever becomes of it, and leave nothing for the garbage collector to warn of."""
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, command: Sequence[object], **options: Any) -> subprocess.Popen[str]:
+        """A process with its output in pipes, as text, unless the options say otherwise."""
+        piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([str(word) for word in command], **{**piped, **options})
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what still runs and reap all of it. Pipes are closed and not read: a grandchild may hold their other end."""
+        for process in self._started:
+            process.kill()
+        while self._started:
+            process = self._started.pop()
+            process.wait(HANGS_AFTER_S)
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):  # words that it did not live to read
+                        pipe.close()
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """`start(command)` is a process that ends with the test at the latest."""
+    started = Processes()
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], object]], None]:
+    """A function that returns once a fact holds which another process or thread brings about."""
+
+    def wait(fact: Callable[[], object]) -> None:
+        give_up_s = time.monotonic() + HANGS_AFTER_S
+        while not fact():
+            assert time.monotonic() < give_up_s, f"still not so after {HANGS_AFTER_S:g} s"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def soon() -> Callable[[Callable[[], object]], Any]:
+    """The same for a fact that tasks of the running event loop bring about."""
+
+    async def wait(fact: Callable[[], object]) -> None:
+        give_up_s = time.monotonic() + HANGS_AFTER_S
+        while not fact():
+            assert time.monotonic() < give_up_s, f"still not so after {HANGS_AFTER_S:g} s"
+            await asyncio.sleep(0.001)
+
+    return wait

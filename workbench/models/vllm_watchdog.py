@@ -16,6 +16,7 @@ from pathlib import Path
 
 PATIENCE_S = 10.0
 ORPHANS_PATIENCE_S = 2.0
+KILLED_PATIENCE_S = 60.0
 POLL_S = 0.05
 PROC = Path("/proc")
 
@@ -31,14 +32,24 @@ def session_pids(session: int) -> list[int]:
 
 
 def end_session(session: int, patience_s: float = PATIENCE_S) -> None:
-    """Ask the first process to stop (it ends its children in order), then those it left behind, then kill whatever is still there."""
+    """Ask the first process to stop (it ends its children in order), then those it left behind, then kill whatever is still there.
+
+    Returns when all are gone: a killed process leaves only when the kernel gets to it, on a busy machine many milliseconds later.
+    """
     try:
         _signal([session], signal.SIGTERM)
         _wait_while(lambda: session in session_pids(session), patience_s)
         _signal(session_pids(session), signal.SIGTERM)
         _wait_while(lambda: bool(session_pids(session)), min(patience_s, ORPHANS_PATIENCE_S))
     finally:  # also when Ctrl-C cuts the waiting short
-        _signal(session_pids(session), signal.SIGKILL)
+        _wait_while(lambda: _kill(session), KILLED_PATIENCE_S)
+
+
+def _kill(session: int) -> bool:
+    """Kill what is there, also what was started since the last look; False when there is nothing left."""
+    pids = session_pids(session)
+    _signal(pids, signal.SIGKILL)
+    return bool(pids)
 
 
 def _signal(pids: Iterable[int], number: signal.Signals) -> None:

@@ -92,9 +92,8 @@ def test_an_unknown_model_is_bad_input(app, tmp_path):
 
 
 @pytest.fixture
-def up(tmp_path):
+def up(tmp_path, processes):
     """Start `workbench models up` with a fake vLLM in a process of its own."""
-    started = []
 
     def start(how="well", kind="vllm", words=("--json",), **fields) -> subprocess.Popen:
         environment = fake_vllm_environment(tmp_path / "env", how)
@@ -111,20 +110,9 @@ def up(tmp_path):
             str(tmp_path / "lab.yaml"),
             *words,
         ]
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "WORKBENCH_VLLM": str(environment)},
-        )
-        started.append(process)
-        return process
+        return processes.start(command, env={**os.environ, "WORKBENCH_VLLM": str(environment)})
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return start
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -136,7 +124,7 @@ def test_up_serves_a_checkpoint_until_it_is_interrupted_and_leaves_nothing_runni
     assert (document["model"], document["report"]["kv_cache_tokens"]) == ("mine", 174_720)
     assert len(session_pids(document["pid"])) == 2
     process.send_signal(number)
-    rest, said = process.communicate(timeout=30)
+    rest, said = process.communicate(timeout=300)
     assert (process.returncode, rest) == (0, "")
     assert "stopped" in said
     assert session_pids(document["pid"]) == []
@@ -144,17 +132,17 @@ def test_up_serves_a_checkpoint_until_it_is_interrupted_and_leaves_nothing_runni
 
 def test_up_that_is_interrupted_while_it_starts_stops_it(up):
     process = up("silent")
-    while "starting vLLM" not in process.stderr.readline():
-        pass
+    while "starting vLLM" not in (line := process.stderr.readline()):
+        assert line, "it ended before it said that it starts"
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=30)
+    out, said = process.communicate(timeout=300)
     assert (process.returncode, out) == (0, "")
     assert "Traceback" not in said
 
 
 def test_up_of_a_server_that_dies_says_why_with_exit_code_1(up):
     process = up("dies")
-    out, said = process.communicate(timeout=30)
+    out, said = process.communicate(timeout=300)
     assert (process.returncode, out) == (1, "")
     assert "ValueError: No available memory for the cache blocks." in said
     assert "Traceback" not in said
@@ -163,14 +151,14 @@ def test_up_of_a_server_that_dies_says_why_with_exit_code_1(up):
 def test_up_of_a_server_that_dies_later_says_so_with_exit_code_1(up):
     process = up()
     os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "vLLM ended by itself (killed by signal 9)" in said
 
 
 def test_up_of_what_is_no_checkpoint_is_bad_input(up):
     process = up(kind="openai-compatible", base_url="http://127.0.0.1:1/v1")
-    out, said = process.communicate(timeout=30)
+    out, said = process.communicate(timeout=300)
     assert (process.returncode, out) == (2, "")
     assert "runs already" in said
 

@@ -60,11 +60,11 @@ def served():
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            assert ready.wait(20)
+            assert ready.wait(300)
             yield url_of(listener)
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(300)
             assert not thread.is_alive()
 
     return serving
