@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 120.0
 POLL_S = 0.02
 
 

@@ -123,7 +123,7 @@ def test_the_next_request_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch
 
     def slow(self, records):
         if any(record["kind"] == "row" for record in records):
-            assert was_asked_again.wait(timeout=30)
+            assert was_asked_again.wait(timeout=300)
         append(self, records)
 
     def answer(request):

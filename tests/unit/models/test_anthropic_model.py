@@ -205,7 +205,7 @@ async def test_a_server_that_falls_silent_within_its_answer_is_left_at_the_deadl
 
 
 async def test_no_attempt_begins_that_the_deadline_would_cut():
-    request = Request.from_prompt("x", deadline_s=0.5)
+    request = Request.from_prompt("x", deadline_s=20)
     behaviour = StubAnthropicBehaviour(faults=[Fault(kind="rate_limited", every=1, retry_after_s=30)])
     with StubAnthropicServer(behaviour) as server:
         model = load(server, retries=5)
@@ -295,11 +295,13 @@ async def test_a_closed_model_says_so():
             await model.complete(ASK)
 
 
-async def test_a_cancelled_request_leaves_the_model_able_to_answer():
-    with StubAnthropicServer(StubAnthropicBehaviour(ttft_s=0.05, token_s=0.05)) as server:
+@pytest.mark.parametrize("slow", [{"ttft_s": 600.0}, {"token_s": 600.0}])
+async def test_a_cancelled_request_leaves_the_model_able_to_answer(soon, slow):
+    with StubAnthropicServer(StubAnthropicBehaviour(**slow)) as server:
         model = load(server)
         task = asyncio.create_task(model.complete(ASK))
-        await asyncio.sleep(0.12)
+        await soon(lambda: server.requests)
+        server.behaviour = StubAnthropicBehaviour()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

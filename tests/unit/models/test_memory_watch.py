@@ -155,12 +155,10 @@ def test_a_server_is_its_whole_tree_of_processes(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_real_child_process_is_found_and_measured():
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        assert child.pid in process_tree(os.getpid())
-        with MemoryWatch([child.pid], every_s=0.01, nvml=NO_GPU) as watch:
-            pass
-        assert 0.001 < watch.result().memory_gib < 1
-    finally:
-        child.communicate(b"\n")
+def test_a_real_child_process_is_found_and_measured(processes):
+    child = processes.start([sys.executable, "-c", "print('up', flush=True); input()"], stdin=subprocess.PIPE)
+    assert child.stdout.readline() == "up\n"
+    assert child.pid in process_tree(os.getpid())
+    with MemoryWatch([child.pid], every_s=0.01, nvml=NO_GPU) as watch:
+        pass
+    assert 0.001 < watch.result().memory_gib < 1

@@ -137,11 +137,11 @@ async def test_chosen_stands_for_the_policys_model_and_is_asked_once():
     assert [name for name, _ in band.asked] == ["a", "b"]
 
 
-async def test_cancelling_cancels_both_first_models():
+async def test_cancelling_cancels_both_first_models(soon):
     band = Band(a=("Rome", 1000), b=("Rome", 1000), c=("Milan", 1))
     band.clock.manual = True
     task = asyncio.ensure_future(band.answer({"kind": "agreement"}))
-    await asyncio.sleep(0.01)
+    await soon(lambda: len(band.clock._sleepers) == 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

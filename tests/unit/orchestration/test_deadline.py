@@ -29,10 +29,10 @@ async def test_what_is_late_is_cancelled_at_the_deadline():
     assert log == ["cancelled"]
 
 
-async def test_cancelling_the_waiter_cancels_the_work():
+async def test_cancelling_the_waiter_cancels_the_work(soon):
     clock, log = FakeClock(manual=True), []
     waiter = asyncio.ensure_future(Deadline.after(5, clock).wait(slowly(clock, 2, log)))
-    await asyncio.sleep(0.01)
+    await soon(lambda: len(clock.sleeps) == 2)  # the work and the alarm
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter

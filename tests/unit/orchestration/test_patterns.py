@@ -118,10 +118,11 @@ async def test_late_models_are_left_out_at_the_deadline():
     assert band.clock.monotonic_s() == 5
 
 
-async def test_cancelling_cancels_all_siblings():
-    ended = []
+async def test_cancelling_cancels_all_siblings(soon):
+    begun, ended = [], []
 
     async def ask(name, request):
+        begun.append(name)
         try:
             await asyncio.Event().wait()
         finally:
@@ -129,7 +130,7 @@ async def test_cancelling_cancels_all_siblings():
 
     work = answer_by(fan_out("a", "b"), REQUEST, "a", ask, Deadline.after(None, FakeClock(manual=True)))
     task = asyncio.ensure_future(work)
-    await asyncio.sleep(0.01)
+    await soon(lambda: len(begun) == 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -182,14 +182,13 @@ async def test_a_cut_stream_counts_against_the_model(lab):
     assert stack.metrics.skipped == {"base": 1}
 
 
-async def test_no_call_stays_in_flight(lab):
+async def test_no_call_stays_in_flight(lab, soon):
     lab.clock.manual = True
     stack = lab.stack(settle={}, choose=CHOOSE, answer=chain(hedge={"min_calls": 2}))
     for _ in range(2):
         stack.live.answered(stack.live.begin("base"), 0.5)
     tasks = [asyncio.ensure_future(stack.run(ask())) for _ in range(3)]
-    await asyncio.sleep(0.01)
-    assert stack.live.in_flight(["base"]) == [3]
+    await soon(lambda: stack.live.in_flight(["base"]) == [3])
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

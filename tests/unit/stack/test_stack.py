@@ -243,12 +243,13 @@ async def test_concurrent_askers_share_one_answer_and_one_bill(lab):
     assert [stack._admit.budget.left("public", f"s{n}") for n in range(4)] == [994, 1000, 1000, 1000]
 
 
-async def test_when_the_first_asker_leaves_the_others_are_answered_and_it_pays(lab):
+async def test_when_the_first_asker_leaves_the_others_are_answered_and_it_pays(lab, soon):
     lab.clock.manual = True
     stack = lab.stack(recall=CACHE, admit={"session_budget": {"tokens": 1000}})
     leader = asyncio.ensure_future(stack.run(ask(session="leader")))
     follower = asyncio.ensure_future(stack.run(ask(session="follower")))
-    await asyncio.sleep(0.01)
+    await soon(lambda: [flight.n_waiting for flight in stack._recall._flights._flights.values()] == [2])
+    await soon(lambda: lab.asked == {"base": 1})
     leader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leader
@@ -292,11 +293,11 @@ async def test_nothing_is_waited_for_after_the_deadline(lab, known, answer):
     assert lab.asked == {"base": 1}, "there is no time for a fallback"
 
 
-async def test_cancelling_settles_the_budget_and_leaves_a_record(lab):
+async def test_cancelling_settles_the_budget_and_leaves_a_record(lab, soon):
     lab.clock.manual = True
     stack = lab.stack(admit={"session_budget": {"tokens": 1000}}, compose={"max_answer_tokens": 20})
     task = asyncio.ensure_future(stack.run(ask(session="s")))
-    await asyncio.sleep(0.01)
+    await soon(lambda: lab.asked == {"base": 1})
     assert stack._admit.budget.left("public", "s") == 977
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

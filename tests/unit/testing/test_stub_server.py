@@ -12,7 +12,7 @@ def post(server: StubServer, **body: object) -> str:
     request = urllib.request.Request(
         server.url + "/chat/completions", json.dumps(document).encode(), {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=300) as response:
         return response.read().decode()
 
 

@@ -1,5 +1,4 @@
 import sqlite3
-import subprocess
 import sys
 
 import pytest
@@ -97,9 +96,8 @@ def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_that_create_a_store_at_once_both_succeed(tmp_path):
-    command = [sys.executable, "-c", OPEN_A_STORE, str(tmp_path)]
-    pair = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    done = [(process.communicate(timeout=120), process.returncode) for process in pair]
+def test_two_processes_that_create_a_store_at_once_both_succeed(tmp_path, processes):
+    pair = [processes.start([sys.executable, "-c", OPEN_A_STORE, tmp_path]) for _ in range(2)]
+    done = [(process.communicate(timeout=300), process.returncode) for process in pair]
     assert [code for _, code in done] == [0, 0], done
     assert done[0][0][0] == done[1][0][0]
