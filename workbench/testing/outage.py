@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from workbench.core import Request, WorkbenchError
+from workbench.core import Clock, Request, SystemClock, WorkbenchError
 from workbench.core.event_loop import run_anywhere
 from workbench.stack import Stack, StackConfig
+from workbench.testing.clock import FakeClock
+from workbench.testing.scripted import ScriptedModel
 from workbench.testing.stub_server import StubBehaviour, StubServer
 
 LATE = 0.98
@@ -81,49 +83,69 @@ class Outage:
         }
 
 
-def outage(config: OutageConfig | None = None, has_breaker: bool = True) -> Outage:
+def outage(config: OutageConfig | None = None, has_breaker: bool = True, is_simulated: bool = False) -> Outage:
     """Run it, for real: real servers on this machine, real seconds.
 
     Args:
         config: how long and how many.
         has_breaker: whether circuits are watched.
+        is_simulated: scripted models on a clock of their own instead, so that neither seconds pass nor a busy machine changes the result.
     """
-    return run_anywhere(_run(config or OutageConfig(), has_breaker))
+    run = _simulated if is_simulated else _on_servers
+    return run_anywhere(run(config or OutageConfig(), has_breaker))
 
 
-async def _run(config: OutageConfig, has_breaker: bool) -> Outage:
+async def _on_servers(config: OutageConfig, has_breaker: bool) -> Outage:
     with StubServer(StubBehaviour(models=("api",))) as api, StubServer(StubBehaviour(models=("tiny",))) as tiny:
         settings = _stack_config({"api": api.url, "tiny": tiny.url}, config, has_breaker)
+        well = api.behaviour
+
+        def answer_in(duration_s: float) -> None:
+            """Connections are taken and nothing comes back, as with a process that is stuck."""
+            api.behaviour = replace(well, ttft_s=duration_s)
+
         async with Stack.from_config(settings, base_dir=Path()) as stack:
-            rows: list[tuple[float, float, str | None]] = []
-            start_s = time.perf_counter()
-            clients = [_client(stack, config, start_s, rows) for _ in range(config.n_clients)]
-            await asyncio.gather(_strike(api, config), *clients)
-            probes = {result: n for (_, result), n in sorted(stack.metrics.probes.items())}
-            return Outage(_frame(rows, config), config, stack.metrics.skipped.get("api", 0), probes)
+            return await _watched(stack, answer_in, config, SystemClock())
+
+
+async def _simulated(config: OutageConfig, has_breaker: bool) -> Outage:
+    clock, settings = FakeClock(), _stack_config({"api": "http://api", "tiny": "http://tiny"}, config, has_breaker)
+    models = {n: ScriptedModel(n, lambda _: "four", card=card, clock=clock) for n, card in settings.models.items()}
+
+    def answer_in(duration_s: float) -> None:
+        models["api"].latency_s = duration_s
+
+    async with Stack.from_config(settings, base_dir=Path(), models=models, clock=clock) as stack:
+        return await _watched(stack, answer_in, config, clock)
+
+
+async def _watched(stack: Stack, answer_in: Callable[[float], None], config: OutageConfig, clock: Clock) -> Outage:
+    rows: list[tuple[float, float, str | None]] = []
+    clients = [_client(stack, config, clock, rows) for _ in range(config.n_clients)]
+    await asyncio.gather(_strike(answer_in, config, clock), *clients)
+    probes = {result: n for (_, result), n in sorted(stack.metrics.probes.items())}
+    return Outage(_frame(rows, config), config, stack.metrics.skipped.get("api", 0), probes)
 
 
 async def _client(
-    stack: Stack, config: OutageConfig, start_s: float, rows: list[tuple[float, float, str | None]]
+    stack: Stack, config: OutageConfig, clock: Clock, rows: list[tuple[float, float, str | None]]
 ) -> None:
+    start_s = clock.monotonic_s()
     length_s = config.healthy_s + config.outage_s + config.after_s
-    while (at_s := time.perf_counter() - start_s) < length_s:
-        began_s = time.perf_counter()
+    while (at_s := clock.monotonic_s() - start_s) < length_s:
         try:
             model: str | None = (await stack.run(Request.from_prompt("What is 2 + 2?"))).completion.model
         except WorkbenchError:
             model = None
-        rows.append((at_s, time.perf_counter() - began_s, model))
-        await asyncio.sleep(config.think_s)
+        rows.append((at_s, clock.monotonic_s() - start_s - at_s, model))
+        await clock.sleep(config.think_s)
 
 
-async def _strike(server: StubServer, config: OutageConfig) -> None:
-    """Connections are taken and nothing comes back, as with a process that is stuck."""
-    well = server.behaviour
-    await asyncio.sleep(config.healthy_s)
-    server.behaviour = replace(well, ttft_s=2 * config.outage_s)
-    await asyncio.sleep(config.outage_s)
-    server.behaviour = well
+async def _strike(answer_in: Callable[[float], None], config: OutageConfig, clock: Clock) -> None:
+    await clock.sleep(config.healthy_s)
+    answer_in(2 * config.outage_s)
+    await clock.sleep(config.outage_s)
+    answer_in(0.0)
 
 
 def _stack_config(urls: dict[str, str], config: OutageConfig, has_breaker: bool) -> StackConfig:

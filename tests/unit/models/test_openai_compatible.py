@@ -130,12 +130,13 @@ async def test_a_server_that_falls_silent_within_its_answer_is_left_at_the_deadl
         await complete(StubBehaviour(token_s=5), Request.from_prompt("x", deadline_s=0.3))
 
 
-async def test_a_reader_that_dawdles_meets_the_deadline_too():
-    with StubServer(StubBehaviour(token_s=0.1)) as server:
+async def test_a_reader_that_dawdles_meets_the_deadline_too(monkeypatch):
+    with StubServer(StubBehaviour(reply="word " * 128, token_s=0.1)) as server:
         model = load(server)
-        stream = model.stream(Request.from_prompt("x", deadline_s=0.3))
-        assert (await anext(stream)).text == "An"
-        await asyncio.sleep(0.35)
+        stream = model.stream(Request.from_prompt("x", deadline_s=300))
+        assert (await anext(stream)).text == "word"
+        loop, now_s = asyncio.get_running_loop(), asyncio.get_running_loop().time
+        monkeypatch.setattr(loop, "time", lambda: now_s() + 400)  # the reader was away
         with pytest.raises(Unavailable, match="or the deadline"):
             _ = [delta async for delta in stream]
         await model.close()
