@@ -102,9 +102,12 @@ def run(
     Example: workbench bench tiny --rate 2 --duration 30 --slo ttft_s=0.5,latency_s=2
     """
     from workbench.core import ConfigError, Sampling
+    from workbench.core.files import check_folder
     from workbench.evaluation.load import SLO, BenchConfig, RateSearch, read_prompts
     from workbench.models import load_lab
 
+    if out is not None:
+        check_folder(out, "--out")
     if find_rate and slo is None:
         raise ConfigError("--find-rate needs an SLO to hold: --slo ttft_s=0.5,latency_s=2")
     if find_rate and rate is None:
@@ -165,8 +168,10 @@ def import_bench(
 
     Example: workbench bench import vllm result.json --out runs/load --slo ttft_s=0.5
     """
+    from workbench.core.files import check_folder
     from workbench.evaluation.load import SLO, import_bench
 
+    check_folder(out, "--out")
     bounds = None if slo is None else SLO.parse(slo)
     result = import_bench(format_, path, slo=bounds, target_share=share)
     from workbench.evaluation.load.running import claim

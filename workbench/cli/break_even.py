@@ -10,6 +10,7 @@ import typer
 
 from workbench.cli.output import logged, print_json, print_table
 from workbench.core import ConfigError
+from workbench.core.files import check_folder
 
 if TYPE_CHECKING:
     from workbench.economics.daily_profile import LoadProfile
@@ -91,6 +92,8 @@ def break_even(
     from workbench.tuning.local_economics import OutcomesFolder, Sources
     from workbench.tuning.local_economics_quality import QualityRule
 
+    if out is not None:
+        check_folder(out, "--out")
     names = [name.strip() for name in against.split(",") if name.strip()]
     _check_asked(bench or [], names, configurations)
     sources = Sources(

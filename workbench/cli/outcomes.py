@@ -9,7 +9,7 @@ import typer
 
 from workbench.cli.output import print_json, print_table, stderr
 from workbench.core import ConfigError
-from workbench.core.files import read_json
+from workbench.core.files import check_folder, read_json
 
 if TYPE_CHECKING:
     from workbench.evaluation import ModelSummary, Outcomes
@@ -43,6 +43,7 @@ def import_outcomes(
     """
     from workbench.evaluation.importers import import_from
 
+    check_folder(out, "--out")
     _refuse_recording(out)
     options = {"subset": subset, "keep_broken": keep_broken or None, "keep_contaminated": keep_contaminated or None}
     outcomes = import_from(format_, path, **{name: value for name, value in options.items() if value is not None})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.output import counter, print_json, stderr
+from workbench.core.files import check_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,9 @@ def quickstart(
     """
     from workbench.cli.quickstart_table import print_table_of, write_results
 
+    check_folder(out, "--out")
+    if results is not None:
+        check_folder(results, "--results")
     stages = Stages()
     with stages("record", "five models, measured on prompts that none was trained on"):
         outcomes = _record(out, n_per_task, seed)

@@ -68,10 +68,12 @@ def record(
     Example: workbench record --suite reference --models tiny,base --out runs/first
     """
     from workbench.core import ConfigError, Sampling
+    from workbench.core.files import check_folder
     from workbench.evaluation import Suite
     from workbench.evaluation.engine import ENGINES
     from workbench.models import load_lab
 
+    check_folder(out, "--out")
     ENGINES.target(engine)
     if engine == "local" and (address is not None or shard is not None or workers is not None):
         raise ConfigError("--address, --shard and --workers are for --engine ray; add it, or leave them out")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.output import counter, print_json, print_table, stderr
+from workbench.core.files import check_folder
 
 if TYPE_CHECKING:
     from workbench.release import Candidate, Evidence, Release
@@ -60,6 +61,7 @@ def create(
     from workbench.release import Candidate, create_release
     from workbench.tracking import init, register_release, sweep_folder
 
+    check_folder(out.resolve().parent, "--out")
     name = name or out.resolve().name
     tracking = init()
     with stderr.status("reading the sweep"):

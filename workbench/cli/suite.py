@@ -40,11 +40,13 @@ def build(
     Example: workbench suite build --per-task 60 --out suite.jsonl
     """
     from workbench.core import ConfigError
+    from workbench.core.files import check_file
     from workbench.core.naming import did_you_mean
     from workbench.evaluation import Suite
 
     if split not in ("train", "dev", "test"):
         raise ConfigError(f"unknown split {split!r}: {did_you_mean(split, ['train', 'dev', 'test'])}")
+    check_file(out, "--out")
     suite = Suite.reference(wordings, split=split, n_per_task=per_task, seed=seed)
     suite.write(out)
     if json:

@@ -13,6 +13,7 @@ from workbench.cli.output import logged, print_json, stderr
 from workbench.cli.space_table import print_space
 from workbench.cli.sweep_table import print_sweep
 from workbench.core import ConfigError
+from workbench.core.files import check_folder
 
 if TYPE_CHECKING:
     from workbench.tuning import SweepResult
@@ -86,6 +87,8 @@ def sweep(
 
     Example: workbench sweep outcomes/quickstart --predictor task-mean,ridge --save-policy policy
     """
+    if save_policy is not None:
+        check_folder(save_policy, "--save-policy")
     judged = _Judged(seed, margin, rule, spend, nominal_costs(cost or []))
     result: SweepResult | SpaceResult
     if space is None:

@@ -39,6 +39,60 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path, named: str) -> None:
+    """Make sure before long work that files can be written into a folder later; nothing is left behind.
+
+    The folder may not exist yet. It is tried for real, in its nearest ancestor that exists: permissions alone do not tell of read-only
+    mounts, of /proc, or of a file where a folder should be, and to the superuser everything looks writable.
+
+    Args:
+        folder: will be made when something is written.
+        named: the option that named it, for the message.
+
+    Raises:
+        ConfigError: nothing can be written there; says why.
+    """
+    try:
+        _try_long_name(folder)
+        place = _nearest(folder)
+        if not place.is_dir():
+            raise ConfigError(f"{named} {folder}: {place} is no folder; give another one")
+        handle, name = tempfile.mkstemp(prefix=".writable.", dir=place)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as exc:
+        raise ConfigError(f"{named} {folder} cannot be written: {exc.strerror or exc}; give another folder") from exc
+
+
+def check_file(path: Path, named: str) -> None:
+    """The same for a file that is written or gone on with later.
+
+    Raises:
+        ConfigError: it is a folder, cannot be changed, or its folder cannot be written.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{named} {path} is a folder; give a file in it")
+    check_folder(path.parent, named)
+    try:
+        _try_long_name(path)
+        if path.exists():
+            path.open("ab").close()
+    except OSError as exc:
+        raise ConfigError(f"{named} {path} cannot be written: {exc.strerror or exc}; give another file") from exc
+
+
+def _try_long_name(path: Path) -> None:
+    """Raise OSError where the path itself is impossible (a name that is too long)."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or its nearest ancestor that exists; a dangling link exists."""
+    whole = folder if folder.is_absolute() else Path.cwd() / folder
+    return next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

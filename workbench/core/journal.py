@@ -24,13 +24,16 @@ class Journal:
         path: the file; created with its folder.
 
     Raises:
-        StoreError: another process writes it, the disk is full, or a line in the middle is damaged.
+        StoreError: it cannot be written, another process writes it, the disk is full, or a line in the middle is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b", buffering=0)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b", buffering=0)
+        except OSError as exc:
+            raise StoreError(f"cannot write {path}: {exc.strerror}; give another folder") from exc
         try:
             portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.exceptions.LockException as exc:

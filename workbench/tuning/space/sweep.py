@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.core import ConfigError, MissingExtra
+from workbench.core.files import check_file
 from workbench.core.hashing import sha256_json
 from workbench.core.naming import did_you_mean
 from workbench.embedding import CachedEmbedder, Embedder, load_embedder
@@ -150,17 +151,18 @@ def space_sweep(
         progress: called with a line at the beginning of each stage.
 
     Raises:
-        ConfigError: fewer than two models or trials, too few prompts, unknown tasks, latency asked for but not measured, a journal of
-            another space, or no configuration that serves every request within its limits.
+        ConfigError: fewer than two models or trials, too few prompts, unknown tasks, latency asked for but not measured, a journal that
+            cannot be written or is of another space, or no configuration that serves every request within its limits.
         MissingExtra: something must be searched, and Optuna is not installed.
     """
     from workbench.tuning.space.document import result_of
 
+    journal = _study_file(study)
     config = SweepConfig(
         seed=seed, n_bootstrap=n_bootstrap, margin=margin, rule=rule, spend_usd_per_1k=spend_usd_per_1k
     )
     matrix = OutcomeMatrix.from_outcomes(outcomes, costs)
-    asked = Asked(space, n_trials, _study_file(study), engine or LocalEngine(), dict(embedders or {}), sampler)
+    asked = Asked(space, n_trials, journal, engine or LocalEngine(), dict(embedders or {}), sampler)
     return result_of(space_state(matrix, asked, config, progress or (lambda line: None)))
 
 
@@ -183,7 +185,9 @@ class Asked:
 def _study_file(study: Path | None) -> Path | None:
     if study is None:
         return None
-    return study / STUDY_FILE if study.is_dir() or not study.suffix else study
+    path = study / STUDY_FILE if study.is_dir() or not study.suffix else study
+    check_file(path, "--study")
+    return path
 
 
 def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progress: Progress) -> SpaceState:
