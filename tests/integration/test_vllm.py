@@ -4,9 +4,7 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,27 +180,24 @@ def listening_addresses(port: int) -> set[str]:
 
 
 def test_a_server_killed_with_the_program_that_started_it_leaves_nothing_and_one_that_dies_says_why(
-    vllm_environment, tmp_path
+    vllm_environment, tmp_path, processes, until
 ):
     """Two starts of the real thing in one test, because each takes most of a minute."""
     log = tmp_path / "up.log"
     command = [sys.executable, "-m", "workbench.cli.main", "models", "up", "tiny", "--json", "--log", str(log)]
-    up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    up = processes.start(command)
     document = json.loads(up.stdout.readline())
     assert len(session_pids(document["pid"])) >= 3  # API server, engine, worker
     up.send_signal(signal.SIGKILL)
     up.communicate()
-    give_up_s = time.monotonic() + 60
-    while session_pids(document["pid"]) and time.monotonic() < give_up_s:
-        time.sleep(0.1)
-    assert session_pids(document["pid"]) == []
+    until(lambda: session_pids(document["pid"]) == [])
 
-    up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    up = processes.start(command)
     document = json.loads(up.stdout.readline())
     os.kill(
         session_pids(document["pid"])[-1], signal.SIGKILL
     )  # the worker: the engine dies of it, and the server of that
-    _, said = up.communicate(timeout=120)
+    _, said = up.communicate(timeout=300)
     assert up.returncode == 1
     assert "vLLM ended by itself" in said
     assert str(log) in said

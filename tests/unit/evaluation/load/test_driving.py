@@ -1,5 +1,4 @@
 import asyncio
-import time
 from dataclasses import replace
 
 import pytest
@@ -128,12 +127,14 @@ def test_a_rate_that_this_machine_cannot_send_is_told_with_its_lag(monkeypatch):
     """A model that blocks the event loop stands in for a generator that is out of its depth."""
     monkeypatch.setattr("workbench.evaluation.load.driving.LONGEST_LAG_S", 0.2)
 
+    clock = FakeClock()
+
     def blocks(_) -> str:
-        time.sleep(0.02)
+        clock.advance(0.02)
         return "yes"
 
     config = BenchConfig(rate_rps=200, duration_s=60, warm_up_s=0)
-    result = bench(ScriptedModel("blocking", blocks), ["?"], config)
+    result = bench(ScriptedModel("blocking", blocks, clock=clock), ["?"], config, clock=clock)
     assert "this machine cannot send 200 requests/s: one left" in result.document["stopped_because"]
     assert result.document["complete"] is False
     assert result.document["send_lag_s"]["p99"] > 0.1
