@@ -6,6 +6,7 @@ Small models are slower and less repeatable with more threads.
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,29 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+DIES_AT = """
+import json, os
+from workbench.core.journal import Journal
+
+append, left = Journal.append, {line}
+
+def dying(self, records):
+    global left
+    records = list(records)
+    left -= len(records)
+    if left > 0:
+        return append(self, records)
+    left = 10**9
+    if {how!r} == "within":
+        os.write(self._file.fileno(), json.dumps(records[0]).encode()[:-1])
+    if {how!r} == "after":
+        append(self, records)
+    os.kill(os.getpid(), {number})
+
+Journal.append = dying
+"""
 
 
 class Processes:
@@ -122,3 +146,16 @@ def soon() -> Callable[[Callable[[], object]], Any]:
             await asyncio.sleep(0.001)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def dies_at() -> Callable[..., str]:
+    """Code that kills its process at a line of its journal: before the line is written, within it or after it.
+
+    Who looks on from outside and kills comes too late when the machine is busy.
+    """
+
+    def code(line: int, how: str = "after", number: int = signal.SIGKILL) -> str:
+        return DIES_AT.format(line=line, how=how, number=int(number))
+
+    return code

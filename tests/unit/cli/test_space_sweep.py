@@ -1,9 +1,7 @@
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -142,24 +140,17 @@ def test_the_run_holds_the_front_as_a_table_and_no_run_a_configuration(run, outc
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
-def test_a_search_killed_in_the_middle_goes_on_and_ends_as_if_it_had_not_been(outcomes, space, tmp_path, signal_number):
-    def command(study):
-        words = [outcomes, "--space", space, "--trials", "500", "--study", study, "--no-track", "--json"]
-        return [sys.executable, "-m", "workbench.cli.main", "sweep", *map(str, words)]
+def test_a_search_killed_in_the_middle_goes_on_and_ends_as_if_it_had_not_been(
+    outcomes, space, run, tmp_path, dies_at, signal_number
+):
+    def words(study):
+        return [outcomes, "--space", space, "--trials", "500", "--study", study, "--no-track", "--json"]
 
-    journal = tmp_path / "killed" / "study.jsonl"
-    with subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        for _ in range(3000):
-            if journal.exists() and journal.stat().st_size > 30_000:
-                break
-            time.sleep(0.01)
-        os.kill(process.pid, signal_number)
-        process.communicate()
-    assert process.returncode == (130 if signal_number == signal.SIGINT else -9)
-    gone_on, whole = (
-        json.loads(subprocess.run(command(study), capture_output=True, check=False).stdout)
-        for study in (tmp_path / "killed", tmp_path / "whole")
-    )
+    code = dies_at(line=600, number=signal_number) + "from workbench.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "sweep", *map(str, words(tmp_path / "killed"))]
+    killed = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    assert killed.returncode == (130 if signal_number == signal.SIGINT else -9)
+    gone_on, whole = (json.loads(run(*words(study)).stdout) for study in (tmp_path / "killed", tmp_path / "whole"))
     assert 0 < gone_on["looked_at"].pop("resumed") < 500
     assert whole["looked_at"].pop("resumed") == 0
     assert gone_on == whole
