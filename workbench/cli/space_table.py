@@ -66,13 +66,19 @@ def _objective(objective: dict[str, Any]) -> str:
     return " ".join([objective["kind"], *shown])
 
 
+def _samplers(search: dict[str, Any] | None) -> str:
+    if search is None:
+        return ""
+    return f" by {' and '.join(f'{name} ({n})' for name, n in search['trials_by'].items())}"
+
+
 def _print_chosen(document: dict[str, Any]) -> None:
     chosen, looked, plain = document["chosen"], document["looked_at"], document["over_plain"]
     mix = ", ".join(f"{name} {100 * share:.0f} %" for name, share in chosen["shares"].items())
     print(f"Chosen: {chosen['policy']}; it sends {mix}.")
     print(
         f"Looked at: {looked['in_all']} configurations ({looked['swept']} of an exact sweep, {looked['listed']} listed, "
-        f"{looked['searched']} in {looked['trials']} trials of the search); {looked['finalists']} finalists."
+        f"{looked['searched']} in {looked['trials']} trials of the search{_samplers(document['search'])}); {looked['finalists']} finalists."
     )
     print(
         f"Optimism: {chosen['optimism_tune']:+.4f} score from tune to choose, {chosen['optimism']:+.4f} from choose to report split."

@@ -68,7 +68,7 @@ def sweep(
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="Of the search: nsga2 (default), tpe (better on few trials, slower on many) or random."),
+        typer.Option(help="Of the search: auto (default: tpe for 200 trials, then nsga2), tpe, nsga2 or random."),
     ] = None,
     engine: Annotated[
         str, typer.Option(help="local, or ray for the workers of a Ray cluster; with --space.")
@@ -183,7 +183,8 @@ def _space(
     from workbench.evaluation import Outcomes
     from workbench.evaluation.engine import make_engine
     from workbench.tuning.space import load_space, space_sweep
-    from workbench.tuning.space.sweep import DEFAULT_TRIALS, SAMPLER
+    from workbench.tuning.space.sampling import SAMPLER
+    from workbench.tuning.space.sweep import DEFAULT_TRIALS
 
     found, recorded = load_space(space), Outcomes.read(outcomes)
     with contextlib.closing(make_engine(*where)) as engine:

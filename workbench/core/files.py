@@ -56,7 +56,9 @@ def check_folder(folder: Path, named: str) -> None:
         _try_long_name(folder)
         place = _nearest(folder)
         if not place.is_dir():
-            raise ConfigError(f"{named} {folder}: {place} is no folder; give another one")
+            raise ConfigError(
+                f"{named} {folder}: {place} is {'a file' if place.is_file() else 'no folder'}; name a folder"
+            )
         handle, name = tempfile.mkstemp(prefix=".writable.", dir=place)
         os.close(handle)
         Path(name).unlink()

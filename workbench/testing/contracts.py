@@ -97,6 +97,13 @@ class LookedAt(Document):
     finalists: int
 
 
+class SearchLine(Document):
+    """Who proposed the trials."""
+
+    sampler: Literal["auto", "tpe", "nsga2", "random"]
+    trials_by: Annotated[dict[str, int], Field(description="sampler → trials that it proposed")]
+
+
 class RealisedLine(Document):
     """What a configuration realises on a split."""
 
@@ -135,6 +142,7 @@ class SpaceSweepDocument(SweepDocument):
     chosen: SpaceChosenLine
     configuration: Annotated[dict[str, Any], Field(description="predictor, embedder, calibration, objective")]
     looked_at: LookedAt
+    search: Annotated[SearchLine | None, Field(description="null where nothing had to be searched")]
     front: list[FrontLine]
     over_plain: OverPlain
 

@@ -75,6 +75,7 @@ def test_json_is_one_document_and_the_saved_policy_serves(run, outcomes, space, 
     document = json.loads(found.stdout)
     SpaceSweepDocument.model_validate(document)
     assert document["looked_at"]["trials"] == 60
+    assert document["search"] == {"sampler": "auto", "trials_by": {"tpe": 60}}
     assert load_policy(tmp_path / "policy").objective.kind == "hybrid"
 
 
@@ -159,5 +160,6 @@ def test_a_search_killed_in_the_middle_goes_on_and_ends_as_if_it_had_not_been(
 def test_the_sampler_is_chosen_by_name_and_a_study_keeps_to_it(run, outcomes, space, tmp_path):
     args = (outcomes, "--space", space, "--study", tmp_path / "study", "--trials", "100", "--no-track", "--json")
     assert run(*args, "--sampler", "tpe").exit_code in (0, 3)
-    assert "sampler" in str(run(*args, "--sampler", "random").exception)
+    assert "another sampler (tpe, now random)" in str(run(*args, "--sampler", "random").exception)
+    assert "another sampler (tpe, now auto)" in str(run(*args).exception)
     assert "did you mean" in str(run(*args, "--sampler", "tpee").exception).lower()

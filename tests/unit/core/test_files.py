@@ -96,7 +96,7 @@ def test_a_folder_that_is_still_to_be_made_can_be_written_and_trying_leaves_noth
 def test_a_file_where_a_folder_should_be_is_named(tmp_path):
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "file" / "deeper" / "still"):
-        with pytest.raises(ConfigError, match=r"--out .*/file is no folder; give another one"):
+        with pytest.raises(ConfigError, match=r"--out .*/file is a file; name a folder"):
             check_folder(folder, "--out")
     assert (tmp_path / "file").read_text() == "mine"
 

@@ -4,10 +4,12 @@ import pytest
 
 from workbench.core import ConfigError, StoreError
 from workbench.tuning.space.plan import Parameter
-from workbench.tuning.space.study import BLOCK, Study
+from workbench.tuning.space.sampling import BATCH, TPE_TRIALS, trials_by
+from workbench.tuning.space.study import Study
 
 PARAMETERS = (Parameter("x", (), 0.0, 1.0), Parameter("y", (), 1e-3, 1e3, log=True), Parameter("z", ("a", "b", None)))
 DIRECTIONS = ("maximize", "minimize")
+BLOCK = BATCH["tpe"]
 SUBJECT = {"data": "d", "space": "s", "seed": 0}
 
 
@@ -15,8 +17,8 @@ def scored(points):
     return [((p["x"] - (p["z"] == "a"), p["x"] ** 2 + p["y"]), 0.0 if p["x"] < 0.9 else 0.1) for p in points]
 
 
-def searched(path, n_trials, *, score=scored, seed=0, subject=SUBJECT, parameters=PARAMETERS):
-    with Study(parameters, DIRECTIONS, subject, seed, path) as study:
+def searched(path, n_trials, *, score=scored, seed=0, subject=SUBJECT, parameters=PARAMETERS, sampler="auto"):
+    with Study(parameters, DIRECTIONS, subject, seed, path, sampler) as study:
         done = list(study.search(n_trials, score))
         return study.trials(), done, study.n_resumed
 
@@ -134,3 +136,45 @@ def test_a_step_is_searched_at_its_values_only():
     stepped = (Parameter("x", (), 0.0, 1.0, step=0.3), Parameter("y", (), 0.1, 1.0), Parameter("z", ("a", "b")))
     found = {t.point["x"] for t in searched(None, 60, parameters=stepped)[0]}
     assert found == set(stepped[0].listed())
+
+
+def test_a_search_stopped_anywhere_goes_on_over_the_change_of_samplers_as_if_it_had_not_been(tmp_path):
+    n = TPE_TRIALS + 3 * BATCH["nsga2"]
+    whole = searched(tmp_path / "whole.jsonl", n)[0]
+    searched(tmp_path / "study.jsonl", TPE_TRIALS - BLOCK)
+    searched(tmp_path / "study.jsonl", TPE_TRIALS + BATCH["nsga2"])
+    assert searched(tmp_path / "study.jsonl", n)[0] == whole
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_auto_begins_as_tpe_does_and_each_sampler_proposes_points_of_its_own(sampler):
+    auto, other = searched(None, 60)[0], searched(None, 60, sampler=sampler)[0]
+    assert (auto == other) == (sampler == "tpe")
+
+
+def test_after_the_change_proposals_come_from_the_best_trials_so_far():
+    """Uniform points would have x above 0.9, which breaks a limit, in a tenth of all trials."""
+    trials = searched(None, TPE_TRIALS + 8 * BATCH["nsga2"])[0]
+    later = [t.point["x"] for t in trials[TPE_TRIALS + 4 * BATCH["nsga2"] :]]
+    assert sum(x >= 0.9 for x in later) / len(later) < 0.05
+
+
+def test_who_proposed_how_many_adds_up():
+    assert trials_by("auto", 10) == {"tpe": 10}
+    assert sum(trials_by("auto", 1234).values()) == 1234
+    assert trials_by("nsga2", 7) == {"nsga2": 7}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"sampler": "nsga2"}, r"another sampler \(auto, now nsga2\); give --study another file, or --sampler auto"),
+        ({"seed": 3}, r"another seed \(0, now 3\); give --study another file, or --seed 0"),
+        ({"data": "x"}, "another data; give --study another file, or the data of then"),
+    ],
+)
+def test_what_a_study_was_begun_with_is_told_as_the_option_to_give(tmp_path, changed, says):
+    subject = {**SUBJECT, "sampler": "auto"}
+    searched(tmp_path / "study.jsonl", 5, subject=subject)
+    with pytest.raises(ConfigError, match=says):
+        searched(tmp_path / "study.jsonl", 5, subject={**subject, **changed})

@@ -26,6 +26,7 @@ from workbench.tuning.metrics import FORMULAS
 from workbench.tuning.selection import rule_text
 from workbench.tuning.space.finalists import Finalist
 from workbench.tuning.space.result import SpaceResult
+from workbench.tuning.space.sampling import trials_by
 from workbench.tuning.space.sweep import SpaceState
 
 SPACE, PLAIN = "space", "plain sweep"
@@ -87,6 +88,9 @@ def _document(state: SpaceState) -> dict[str, Any]:
             "swept": looked.swept,
             "finalists": looked.finalists,
         },
+        "search": None
+        if state.sampler is None
+        else {"sampler": state.sampler, "trials_by": trials_by(state.sampler, looked.trials)},
         "front": [_front_line(finalist, state) for finalist in state.finalists],
         "over_plain": _over_plain(state),
         "margin": state.config.loss,

@@ -1,7 +1,7 @@
-"""The search: an Optuna study whose trials come in blocks, each block recorded whole or not at all.
+"""The search: an Optuna study whose trials come in batches, each batch recorded whole or not at all.
 
-A journal's lines are Optuna's own (`JournalFileBackend` reads them), but they are written a block at a time with one sync, and a block ends
-with the number of trials that are done. At opening, what follows the last such mark is cut off: a search that was killed begins the block
+A journal's lines are Optuna's own (`JournalFileBackend` reads them), but they are written a batch at a time with one sync, and a batch ends
+with the number of trials that are done. At opening, what follows the last such mark is cut off: a search that was killed begins the batch
 anew, with the random numbers that belong to it, and arrives where it would have arrived.
 """
 
@@ -21,11 +21,13 @@ from workbench.core import ConfigError, StoreError
 from workbench.core.hashing import sha256_text
 from workbench.core.journal import Journal, read_journal
 from workbench.tuning.space.plan import Parameter, Value
+from workbench.tuning.space.samplers import make_sampler
+from workbench.tuning.space.sampling import BATCH, SAMPLER, proposer
 
-BLOCK = 100
-"""Trials asked for and scored together, and the population of NSGA-II."""
 MARK = "workbench.trials"
 SUBJECT = "workbench.subject"
+TOLD = ("seed", "sampler")
+"""Parts of the subject that are options; the others are hashes."""
 NAME = "space"
 Point = dict[str, Value]
 
@@ -108,7 +110,7 @@ class Study:
         subject: what the search is about (hashes of data and space, seed); another one's journal is refused.
         seed: of the proposals.
         path: journal file; None keeps the search in memory.
-        sampler: "nsga2", "tpe" or "random".
+        sampler: "auto", "tpe", "nsga2" or "random".
 
     Raises:
         ConfigError: the journal belongs to another subject, or is none of a search.
@@ -122,7 +124,7 @@ class Study:
         subject: Mapping[str, Any],
         seed: int,
         path: Path | None = None,
-        sampler: str = "nsga2",
+        sampler: str = SAMPLER,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.parameters, self.seed, self.sampler = tuple(parameters), seed, sampler
@@ -150,10 +152,7 @@ class Study:
             study.set_user_attr(MARK, 0)
             self._journal.commit()
         elif before != subject:
-            other = [name for name in subject if before.get(name) != subject[name]]
-            raise ConfigError(
-                f"the study {path} searched with another {' and '.join(other)}; give --study another file, or the {other[0]} of then"
-            )
+            raise ConfigError(f"the study {path} searched with {_others(before, subject)}")
         return study
 
     @property
@@ -164,7 +163,7 @@ class Study:
     def search(
         self, n_trials: int, score: Callable[[Sequence[Point]], Sequence[tuple[tuple[float, ...], float]]]
     ) -> Iterator[int]:
-        """Go on until `n_trials` are done; yields their number after each block, which is then on disk.
+        """Go on until `n_trials` are done; yields their number after each batch, which is then on disk.
 
         Args:
             n_trials: in all, those of earlier runs counted.
@@ -172,8 +171,9 @@ class Study:
         """
         distributions = {p.name: _distribution(p) for p in self.parameters}
         while (done := self.n_trials) < n_trials:
-            size = min(BLOCK - done % BLOCK, n_trials - done)
-            self._study.sampler = _sampler(self.sampler, int(sha256_text(f"{self.seed} {done}")[:8], 16))
+            batch = BATCH[proposer(self.sampler, done)]
+            size = min(batch - done % batch, n_trials - done)
+            self._study.sampler = make_sampler(self.sampler, done, int(sha256_text(f"{self.seed} {done}")[:8], 16))
             asked = [self._study.ask(distributions) for _ in range(size)]
             for trial, (values, unserved) in zip(asked, score([dict(t.params) for t in asked]), strict=True):
                 trial.set_constraint("unserved", unserved)
@@ -217,12 +217,12 @@ def _check_kind(path: Path) -> None:
         raise ConfigError(f"{path} is not the journal of a space sweep; give --study a new file or folder")
 
 
-def _sampler(name: str, seed: int) -> Any:
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(population_size=BLOCK, seed=seed)
-    if name == "tpe":
-        return optuna.samplers.TPESampler(seed=seed)
-    return optuna.samplers.RandomSampler(seed=seed)
+def _others(before: Mapping[str, Any], subject: Mapping[str, Any]) -> str:
+    """What differs, with its value where that is a word or a number, and what to do."""
+    names = [name for name in subject if before.get(name) != subject[name]]
+    told = [f"{name} ({before.get(name)}, now {subject[name]})" if name in TOLD else name for name in names]
+    same = f"--{names[0]} {before.get(names[0])}" if names[0] in TOLD else f"the {names[0]} of then"
+    return f"another {' and '.join(told)}; give --study another file, or {same}"
 
 
 def _distribution(parameter: Parameter) -> Any:

@@ -39,6 +39,7 @@ from workbench.tuning.space.finalists import (
 from workbench.tuning.space.fits import Fitted, fitted_bases
 from workbench.tuning.space.plan import Basis, Branch, Configuration, Plan
 from workbench.tuning.space.result import SpaceResult
+from workbench.tuning.space.sampling import SAMPLER, SAMPLERS
 from workbench.tuning.space.scoring import Realised, Scorer
 from workbench.tuning.space.swept import pareto, swept_part
 from workbench.tuning.split import Split, three_way_split
@@ -53,8 +54,6 @@ DEFAULT_TRIALS = 1000
 TASK_CONFIGURATIONS = 32
 """Configurations that one task of an engine scores."""
 STUDY_FILE = "study.jsonl"
-SAMPLERS = ("nsga2", "tpe", "random")
-SAMPLER = "nsga2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,8 @@ class SpaceState:
     found: Comparison
     verdict: SweepVerdict
     looked: Looked
+    sampler: str | None
+    """Of the search; None where nothing was searched."""
     plain: SweepState
 
     @property
@@ -142,7 +143,7 @@ def space_sweep(
         space: what is varied, see `load_space`.
         n_trials: configurations that the search may try; parts that are swept exactly or listed whole need none.
         study: journal file, or folder for one, with which a search that was stopped goes on; None keeps it in memory.
-        sampler: "nsga2", "tpe" (better on few trials, slower on many) or "random"; measured in docs/spaces.md.
+        sampler: "auto" (TPE for the first trials, then NSGA-II), "tpe", "nsga2" or "random"; measured in docs/spaces.md.
         engine: where fits and evaluations run; None is this process. Results do not depend on it.
         seed: of the split, the search and the resampling.
         n_bootstrap, margin, rule, spend_usd_per_1k: see `SweepConfig`.
@@ -239,6 +240,7 @@ def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progre
         found=found,
         verdict=_judged(found, finalist, choice, matrix, single, config),
         looked=Looked(*looked, len(settled.finalists)),
+        sampler=None if with_study is None else asked.sampler,
         plain=plain,
     )
 
