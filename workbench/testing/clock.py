@@ -37,6 +37,7 @@ class FakeClock:
         self.sleeps: list[float] = []
         self._now_s = 0.0
         self._sleepers: list[tuple[float, int]] = []
+        self._waiting: dict[tuple[float, int], asyncio.Future[None]] = {}
         self._tickets = itertools.count()
 
     def monotonic_s(self) -> float:
@@ -59,12 +60,31 @@ class FakeClock:
         try:
             turns = 0
             while turns < TURNS:
+                await self._first(me)
                 await asyncio.sleep(POLL_S if self.manual else 0)
                 turns = turns + 1 if self._may_wake(me) else 0
             self._now_s = max(self._now_s, me[0])
         finally:
+            self._waiting.pop(me, None)
             self._sleepers.remove(me)
             heapq.heapify(self._sleepers)
+            self._call_first()
+
+    async def _first(self, me: tuple[float, int]) -> None:
+        """Return when nobody wakes earlier; only the earliest sleeper counts turns, however many there are."""
+        while self._sleepers[0] != me:
+            called = self._waiting[me] = asyncio.get_running_loop().create_future()
+            await called
+
+    def _call_first(self) -> None:
+        called = self._waiting.pop(self._sleepers[0], None) if self._sleepers else None
+        if called is not None:  # maybe of another thread's loop
+            called.get_loop().call_soon_threadsafe(_wake, called)
 
     def _may_wake(self, me: tuple[float, int]) -> bool:
         return self._sleepers[0] == me and (not self.manual or self._now_s >= me[0])
+
+
+def _wake(called: asyncio.Future[None]) -> None:
+    if not called.done():
+        called.set_result(None)
