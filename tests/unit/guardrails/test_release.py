@@ -105,7 +105,7 @@ def test_a_rewriting_guard_holds_the_whole_and_rewrites_it():
 
 def test_a_guard_of_whole_answers_holds_the_whole():
     schema = {"type": "object"}
-    guards = chain(JsonSchemaConfig(kind="json_schema", schema=schema))
+    guards = chain(JsonSchemaConfig(kind="json_schema", schema=schema, deadline_s=300))
     assert stream(guards, ['{"a"', ": 1}"]) == ("", '{"a": 1}', False)
     assert stream(guards, ['["a"', "]"]) == ("", "", True)
 

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import pytest
 
@@ -93,14 +94,28 @@ async def test_a_deadline_that_passes_ends_the_answer(folder):
         await load(folder, Hurrying()).complete(request)
 
 
-async def test_a_cancelled_answer_stops_generating(folder):
-    model = load(folder)
+async def test_a_cancelled_answer_stops_generating(folder, soon):
+    """Generation is held at its third token until the caller is gone, and goes on for no more than one."""
+    n_asked, caller_is_gone = 0, threading.Event()
+
+    class Holding(FakeClock):
+        def monotonic_s(self) -> float:
+            nonlocal n_asked
+            if threading.current_thread() is not threading.main_thread():
+                n_asked += 1
+                if n_asked == 3:
+                    assert caller_is_gone.wait(300)
+            return super().monotonic_s()
+
+    model = load(folder, Holding())
     task = asyncio.create_task(model.complete(ask(max_tokens=400)))
-    await asyncio.sleep(0.05)
+    await soon(lambda: n_asked == 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await model.complete(ask())).text
+    caller_is_gone.set()
+    assert (await model.complete(ask(max_tokens=1))).text
+    assert n_asked < 10, "looks at the clock, one a token, of both requests"
 
 
 async def test_messages_that_the_template_refuses_are_a_bad_response(folder):

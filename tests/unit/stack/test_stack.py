@@ -103,14 +103,14 @@ async def test_a_blocked_answer_is_not_given(lab):
 
 
 async def test_an_answer_must_fit_the_requests_own_schema(lab):
-    stack = lab.stack(check={"guards": [{"kind": "json_schema"}]})
+    stack = lab.stack(check={"guards": [{"kind": "json_schema", "deadline_s": 300}]})
     with pytest.raises(Blocked, match="not_json"):
         await stack.run(ask(sampling=Sampling(json_schema={"type": "object"})))
     assert (await stack.run(ask())).text == "the base answer"
 
 
 async def test_a_schema_that_is_none_is_refused_before_a_model_is_asked(lab):
-    stack = lab.stack(check={"guards": [{"kind": "json_schema"}]})
+    stack = lab.stack(check={"guards": [{"kind": "json_schema", "deadline_s": 300}]})
     with pytest.raises(ConfigError, match="JSON Schema of the answer is not valid"):
         await stack.run(ask(sampling=Sampling(json_schema={"type": "objct"})))
     assert not lab.asked

@@ -112,7 +112,7 @@ async def test_a_blocked_stream_stops_before_the_phrase_and_stops_the_model(lab)
 
 async def test_a_guard_of_whole_answers_releases_at_the_end(lab):
     lab.replies["base"] = '{"a": 1}'
-    stack = lab.stack(check={"guards": [{"kind": "json_schema"}]})
+    stack = lab.stack(check={"guards": [{"kind": "json_schema", "deadline_s": 300}]})
     pieces, _ = await collect(stack, ask(sampling=Sampling(json_schema={"type": "object"})))
     assert pieces == ['{"a": 1}']
     pieces = []
