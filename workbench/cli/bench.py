@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from workbench.cli.bench_table import print_bench
+from workbench.cli.interrupted import leaving
 from workbench.cli.output import logged, print_json, say_deprecated, stderr
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def run(
     card = _card(load_lab(lab).card(name), name, retries, max_tokens if ignore_eos else None)
     say_deprecated({name: card})
     asked = read_prompts(prompts)
-    result = asyncio.run(_bench(name, card, asked, config, search, out, fresh=fresh))
+    with leaving(lambda: _kept(out)):
+        result = asyncio.run(_bench(name, card, asked, config, search, out, fresh=fresh))
     _report(result, out, as_json=json, track=track)
     raise typer.Exit(_exit_code(result))
 
@@ -200,16 +202,17 @@ async def _bench(
     try:
         with _progress(name) as tell:
             return await bench_async(model, prompts, config, search=search, out=out, fresh=fresh, on_progress=tell)
-    except asyncio.CancelledError:
-        kept = (
-            "nothing is kept without --out"
-            if out is None
-            else f"what was measured is in {out}: workbench bench show {out}"
-        )
-        stderr.print(f"interrupted; {kept}", highlight=False, markup=False)
-        raise
     finally:
         await model.close()
+
+
+def _kept(out: Path | None) -> str:
+    """What an interrupted bench leaves."""
+    if out is None:
+        return "nothing is kept without --out"
+    if not out.is_dir() or not any(out.iterdir()):
+        return "nothing was measured yet"
+    return f"what was measured is kept in {out}: workbench bench show {out}"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,10 @@ import typer
 
 import workbench.cli
 from workbench import __version__
+from workbench.cli.interrupted import interrupt_behind
 from workbench.core import WorkbenchError
+
+EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="workbench",
@@ -49,19 +52,28 @@ def _register_verbs() -> None:
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 failed, 2 bad usage or input, 3 the answer is no. Errors are one sentence on stderr."""
+    """Run the command line: 0 done, 1 failed, 2 bad usage or input, 3 the answer is no, 130 interrupted; a sentence on stderr says why."""
     _register_verbs()
     try:
         app()
     except WorkbenchError as exc:
         _stop(str(exc), exc.exit_code)
-    except KeyboardInterrupt:
-        _stop("interrupted; what was recorded is kept", 130)
+    except KeyboardInterrupt as exc:
+        _stop(_interrupted(exc), EXIT_INTERRUPTED)
+    except SystemExit as exc:
+        interrupt = interrupt_behind(exc) if exc.code == EXIT_INTERRUPTED else None
+        if interrupt is None:
+            raise
+        _stop(_interrupted(interrupt), EXIT_INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except (OSError, MemoryError) as exc:
         _stop(f"{type(exc).__name__}: {exc}", 1)
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> str:
+    return "; ".join(["interrupted", *map(str, interrupt.args)])
 
 
 def _stop(message: str, code: int) -> NoReturn:

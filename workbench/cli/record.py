@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli.interrupted import leaving
 from workbench.cli.outcomes import summary_rows
 from workbench.cli.output import print_json, print_table, say_deprecated, stderr
 from workbench.cli.suite import parse_columns
@@ -96,12 +97,24 @@ def record(
         if models
         else list(known.models)
     )
-    if engine == "local":
-        outcomes = asyncio.run(_record(asked, known, names, out, settings))
-    else:
-        cluster = {"name": engine, "address": address, "cpus": worker_cpus, "workers": workers, "shard": shard}
-        outcomes = _record_on(asked, known, names, out, settings, cluster)
+    with leaving(lambda: _kept(out, fresh)):
+        if engine == "local":
+            outcomes = asyncio.run(_record(asked, known, names, out, settings))
+        else:
+            cluster = {"name": engine, "address": address, "cpus": worker_cpus, "workers": workers, "shard": shard}
+            outcomes = _record_on(asked, known, names, out, settings, cluster)
     _report(outcomes, out, as_json=json)
+
+
+def _kept(out: Path, fresh: bool) -> str:
+    """What an interrupted recording leaves."""
+    from workbench.evaluation.recording import JOURNAL_FILE
+
+    journal = out / JOURNAL_FILE
+    if not journal.exists() or not journal.stat().st_size:
+        return "nothing was recorded yet"
+    again = "the same command without --fresh" if fresh else "the same command"
+    return f"what was recorded is kept in {out}: {again} goes on from there"
 
 
 async def _record(suite: Suite, lab: Lab, names: list[str], out: Path, settings: dict[str, Any]) -> Outcomes:

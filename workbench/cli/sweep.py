@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workbench.cli.interrupted import leaving
 from workbench.cli.output import logged, print_json, stderr
 from workbench.cli.space_table import print_space
 from workbench.cli.sweep_table import print_sweep
@@ -100,11 +101,13 @@ def sweep(
             "--engine": engine,
         }
         _refuse(searching, "needs --space FILE")
-        result = _plain(outcomes, judged, objective, predictor, embedder, calibrate)
+        with leaving(lambda: "nothing was written"):
+            result = _plain(outcomes, judged, objective, predictor, embedder, calibrate)
     else:
         plain = {"--objective": objective, "--predictor": predictor, "--embedder": embedder, "--calibrate": calibrate}
         _refuse(plain, f"is said by the space {space} itself; leave it out")
-        result = _space(outcomes, judged, space, _Searched(trials, study, sampler), (engine, address))
+        with leaving(lambda: _kept(study)):
+            result = _space(outcomes, judged, space, _Searched(trials, study, sampler), (engine, address))
     if save_policy is not None:
         result.policy.save(save_policy)
     document = result.with_run_id(_log(result, outcomes) if track else None)
@@ -136,6 +139,18 @@ class _Searched:
     trials: int | None
     study: Path | None
     sampler: str | None
+
+
+def _kept(study: Path | None) -> str:
+    """What an interrupted search leaves."""
+    from workbench.tuning.space.sweep import study_file
+
+    if study is None:
+        return "nothing is kept without --study"
+    journal = study_file(study)
+    if not journal.exists() or not journal.stat().st_size:
+        return "no trial was done yet"
+    return f"the trials that were done are kept in {journal}: the same command goes on from there"
 
 
 DEFAULTS = {"--objective": "cost-aware", "--embedder": "static", "--calibrate": "auto", "--engine": "local"}

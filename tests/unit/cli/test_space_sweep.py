@@ -151,6 +151,9 @@ def test_a_search_killed_in_the_middle_goes_on_and_ends_as_if_it_had_not_been(
     command = [sys.executable, "-c", code, "sweep", *map(str, words(tmp_path / "killed"))]
     killed = subprocess.run(command, capture_output=True, timeout=300, check=False)
     assert killed.returncode == (130 if signal_number == signal.SIGINT else -9)
+    if signal_number == signal.SIGINT:
+        last = killed.stderr.decode().strip().splitlines()[-1]
+        assert last.startswith("workbench: interrupted; the trials that were done are kept in")
     gone_on, whole = (json.loads(run(*words(study)).stdout) for study in (tmp_path / "killed", tmp_path / "whole"))
     assert 0 < gone_on["looked_at"].pop("resumed") < 500
     assert whole["looked_at"].pop("resumed") == 0

@@ -158,7 +158,9 @@ def space_sweep(
     """
     from workbench.tuning.space.document import result_of
 
-    journal = _study_file(study)
+    journal = None if study is None else study_file(study)
+    if journal is not None:
+        check_file(journal, "--study")
     config = SweepConfig(
         seed=seed, n_bootstrap=n_bootstrap, margin=margin, rule=rule, spend_usd_per_1k=spend_usd_per_1k
     )
@@ -183,12 +185,9 @@ class Asked:
             raise ConfigError(f"unknown sampler {self.sampler!r}: {did_you_mean(self.sampler, SAMPLERS)}")
 
 
-def _study_file(study: Path | None) -> Path | None:
-    if study is None:
-        return None
-    path = study / STUDY_FILE if study.is_dir() or not study.suffix else study
-    check_file(path, "--study")
-    return path
+def study_file(study: Path) -> Path:
+    """The journal of a study that is named by its file or by its folder."""
+    return study / STUDY_FILE if study.is_dir() or not study.suffix else study
 
 
 def space_state(matrix: OutcomeMatrix, asked: Asked, config: SweepConfig, progress: Progress) -> SpaceState:
