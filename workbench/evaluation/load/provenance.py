@@ -19,7 +19,7 @@ from workbench.evaluation.recording import describe_card
 from workbench.models import Model
 
 SCHEMA_VERSION = 1
-VERSION_TIMEOUT_S = 2.0
+VERSION_TIMEOUT_S = 10.0
 USER_INFO = re.compile(r"//[^/@\s]+@")
 
 
