@@ -3,8 +3,8 @@
     python benchmarks/predictors.py [--data PATH] [--reference OUTCOMES] [--seeds 3] [--only NAME,...] [--design]
 
 Writes benchmarks/results/predictors.json and docs/results/predictors.md. Recorded matrices: RouteLLM's MMLU, GSM8K and MT-Bench and
-RouterArena's public rows (folders `routellm` and `routerarena` under PATH, default $WORKBENCH_DATA/routing, then
-../shared/data/routing), and the reference family's answers (an Outcomes folder; the page's is of `workbench suite build --per-task 160
+RouterArena's public rows (folders `routellm` and `routerarena` under PATH, default
+$WORKBENCH_DATA/routing), and the reference family's answers (an Outcomes folder; the page's is of `workbench suite build --per-task 160
 --seed 4242 --out suite.jsonl` and `workbench record --suite suite.jsonl --out OUTCOMES`). What is not there is left out and said.
 Simulated matrices: `simulated_matrices.py`. --design prints results on the seeds that the design was
 chosen on and writes nothing.
@@ -150,9 +150,8 @@ def _wanted(name: str, options: argparse.Namespace) -> bool:
 
 def _recorded(options: argparse.Namespace) -> Iterator[Case]:
     root = os.environ.get("WORKBENCH_DATA")
-    places = [options.data, Path(root) / "routing" if root else None, ROOT.parent / "shared/data/routing"]
-    data = next((place for place in places if place is not None and place.is_dir()), None)
-    if data is None:
+    data = options.data or (Path(root) / "routing" if root else None)
+    if data is None or not data.is_dir():
         say("no RouteLLM or RouterArena rows: name their folder with --data or WORKBENCH_DATA")
     else:
         minilm = CachedEmbedder(load_embedder("minilm"))

@@ -4,7 +4,7 @@
 
 Writes docs/results/routellm.json, .md and .png; what the other embedder or another set found stays as it is. mmlu_broken is the table
 with the damaged subject in, mmlu_effect what that subject does to a router. The rows are RouteLLM's published
-evaluations; PATH is a checkout of that repository (default $WORKBENCH_DATA/routing/routellm, then ../shared/data/routing/routellm).
+evaluations; PATH is a checkout of that repository (default $WORKBENCH_DATA/routing/routellm).
 MiniLM's vectors are kept in $WORKBENCH_CACHE (default ~/.cache/llm-workbench), so that a run that was stopped goes on where it stopped.
 """
 

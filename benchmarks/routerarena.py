@@ -3,7 +3,7 @@
     python benchmarks/routerarena.py [--data PATH] [--embedder minilm|static]
 
 Writes docs/results/routerarena.json and .md. The rows are the answers that RouterArena published; PATH is a checkout of that
-repository (default $WORKBENCH_DATA/routing/routerarena, then ../shared/data/routing/routerarena). Policies are judged on folds that
+repository (default $WORKBENCH_DATA/routing/routerarena). Policies are judged on folds that
 neither their predictor nor their threshold saw.
 """
 
@@ -68,11 +68,9 @@ def _options() -> argparse.Namespace:
 
 
 def _data(named: Path | None) -> Path | None:
-    if named is not None:
-        return named if named.is_dir() else None
-    roots = [Path(os.environ["WORKBENCH_DATA"])] if "WORKBENCH_DATA" in os.environ else []
-    places = [root / "routing/routerarena" for root in (*roots, ROOT.parent / "shared/data")]
-    return next((place for place in places if place.is_dir()), None)
+    root = os.environ.get("WORKBENCH_DATA")
+    place = named or (Path(root) / "routing/routerarena" if root else None)
+    return place if place is not None and place.is_dir() else None
 
 
 def say(line: str) -> None:

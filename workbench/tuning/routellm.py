@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from workbench.core import ConfigError
-from workbench.core.data import PACKAGE
 from workbench.embedding import Embedder
 from workbench.evaluation import Outcomes
 from workbench.evaluation.importers import import_from
@@ -92,7 +91,7 @@ class Reproduction:
 
 
 def find_rows(named: str | Path = "") -> Path | None:
-    """The folder of RouteLLM's rows: the one named, else $WORKBENCH_DATA/routing/routellm, else ../shared/data beside the checkout.
+    """The folder of RouteLLM's rows: the one named, else $WORKBENCH_DATA/routing/routellm; None where that is not there.
 
     Raises:
         ConfigError: a folder is named and is not there.
@@ -102,9 +101,8 @@ def find_rows(named: str | Path = "") -> Path | None:
             raise ConfigError(f"no folder at {named}: name a checkout of RouteLLM's repository")
         return Path(named)
     root = os.environ.get("WORKBENCH_DATA")
-    places = [Path(root)] if root else []
-    places.append(PACKAGE.parent.parent / "shared" / "data")
-    return next((place / "routing/routellm" for place in places if (place / "routing/routellm").is_dir()), None)
+    rows = Path(root) / "routing/routellm" if root else None
+    return rows if rows is not None and rows.is_dir() else None
 
 
 def routellm_outcomes(rows: Path, name: str, *, keep_broken: bool = False, most: int = 0, seed: int = 0) -> Outcomes:

@@ -101,11 +101,12 @@ def test_made_up_rows_say_that_they_are_and_come_out_the_same_again():
 
 
 def test_without_rows_made_up_ones_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("workbench.tuning.routellm.PACKAGE", tmp_path / "checkout" / "workbench")
     monkeypatch.delenv("WORKBENCH_DATA", raising=False)
     assert find_rows() is None
     assert outcomes_at_hand("", "mmlu", most=30).manifest.source == "made-up:mmlu"
     (tmp_path / "data/routing/routellm").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert find_rows() is None, "a folder that nobody named is not looked for"
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
     assert find_rows() == tmp_path / "data/routing/routellm"
 
