@@ -40,7 +40,7 @@ from workbench.tuning.space.fits import Fitted, fitted_bases
 from workbench.tuning.space.plan import Basis, Branch, Configuration, Plan
 from workbench.tuning.space.result import SpaceResult
 from workbench.tuning.space.sampling import SAMPLER, SAMPLERS
-from workbench.tuning.space.scoring import Realised, Scorer
+from workbench.tuning.space.scoring import AT_ONCE, Realised, Scorer
 from workbench.tuning.space.swept import pareto, swept_part
 from workbench.tuning.split import Split, three_way_split
 from workbench.tuning.sweeps import EmbeddedTexts, SweepConfig, SweepState, sweep_state
@@ -52,7 +52,9 @@ Progress = Callable[[str], None]
 IntArray = npt.NDArray[np.intp]
 DEFAULT_TRIALS = 1000
 TASK_CONFIGURATIONS = 32
-"""Configurations that one task of an engine scores."""
+"""Configurations that one task of an engine scores at most."""
+TASKS = 4
+"""Tasks that a batch of a search is cut into, for the workers of a cluster; none is smaller than what is scored at once."""
 STUDY_FILE = "study.jsonl"
 
 
@@ -250,6 +252,16 @@ def _plain(space: SpaceConfig, embedders: Mapping[str, Embedder], config: SweepC
     return replace(config, predictors=space.predictor, embedder=embedders.get(name, name))
 
 
+def task_size(n: int) -> int:
+    """Configurations of one task where there are n.
+
+    Example:
+        >>> [task_size(n) for n in (5, 25, 100, 5000)]
+        [8, 8, 25, 32]
+    """
+    return min(TASK_CONFIGURATIONS, max(AT_ONCE, -(-n // TASKS)))
+
+
 def check(plan: Plan, matrix: OutcomeMatrix, n_trials: int) -> None:
     """Refuse what cannot be swept before anything is fitted.
 
@@ -363,9 +375,10 @@ class Search:
         for basis, group in by_basis.items():
             objectives = [configuration.objective for configuration in group]
             scorer = self._scorers[basis].prepared(objectives)
-            tasks = [objectives[i : i + TASK_CONFIGURATIONS] for i in range(0, len(objectives), TASK_CONFIGURATIONS)]
+            size = task_size(len(objectives))
+            tasks = [objectives[i : i + size] for i in range(0, len(objectives), size)]
             for index, found in self.asked.engine.run(Scorer.realised, scorer, tasks):
-                for configuration, realised in zip(group[index * TASK_CONFIGURATIONS :], found, strict=False):
+                for configuration, realised in zip(group[index * size :], found, strict=False):
                     self._known[configuration.key] = realised
         return [self._known[configuration.key] for configuration in configurations]
 
