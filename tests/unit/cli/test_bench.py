@@ -1,6 +1,5 @@
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import pytest
 
 from workbench.cli.main import main
 from workbench.evaluation import Manifest, Outcomes
+from workbench.evaluation.load.result import JOURNAL
 from workbench.testing import Fault, StubBehaviour, StubServer
 from workbench.testing.contracts import BenchDocument
 
@@ -232,13 +232,14 @@ def test_a_bench_without_tracking_installed_says_so_and_ends_well(folder: Path, 
     assert json.loads(done.stdout)["run_id"] is None
 
 
-def test_a_bench_that_is_interrupted_ends_in_one_line_that_says_what_is_kept(folder: Path):
-    words = ["bench", "tiny", "--rate", "40", "--duration", "60", "--warm-up", "0", "--prompts", "prompts.jsonl"]
+def test_a_bench_that_is_interrupted_ends_in_one_line_that_says_what_is_kept(folder: Path, processes, until):
+    words = ["bench", "tiny", "--rate", "40", "--duration", "600", "--warm-up", "0", "--prompts", "prompts.jsonl"]
     command = [sys.executable, "-m", "workbench.cli.main", *words, "--out", "load"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        next(line for line in process.stderr if "stage" in line)
-        process.send_signal(signal.SIGINT)
-        said = process.stderr.read().strip().splitlines()
+    process = processes.start(command, cwd=folder)
+    journal = folder / "load" / JOURNAL
+    until(lambda: (journal.exists() and b'"kind": "row"' in journal.read_bytes()) or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=300)[1].strip().splitlines()
     assert process.returncode == 130
     assert said[-1] == "workbench: interrupted; what was measured is kept in load: workbench bench show load"
     assert not [line for line in said if "Traceback" in line]
