@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import ray
 from ray import cloudpickle
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RayError, RayTaskError, RpcError
 
 from workbench import __version__
