@@ -190,7 +190,7 @@ def studentised_interval(
     Source: P. Hall, Theoretical Comparison of Bootstrap Confidence Intervals, Annals of Statistics 16 (1988).
     """
     drawn, spread = np.asarray(means, dtype=np.float64), np.asarray(errors, dtype=np.float64)
-    told = spread > 1e-9 * error
+    told = spread > 1e-6 * error  # below is the square root of rounding
     if not error > 0 or not told.any():
         return value, value
     low, high = percentile_interval((drawn[told] - value) / spread[told], confidence)

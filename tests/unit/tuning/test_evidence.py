@@ -27,6 +27,14 @@ def test_resampled_errors_are_those_of_the_resample():
     assert errors[0, 0] == pytest.approx(clustered_se(values[rows], labels), rel=1e-6)
 
 
+def test_resamples_of_equal_rows_do_not_blow_the_studentised_interval_up():
+    """Two rows of 29 differ: a seventh of the resamples holds neither, and its error is rounding."""
+    saved, groups = np.array([-1.0] * 2 + [0.0] * 27), [str(i) for i in range(29)]
+    means, errors = bootstrap_moments(saved[:, None], groups, np.random.default_rng(0), 2000)
+    low, high = studentised_interval(saved.mean(), clustered_se(saved, groups), means[:, 0], errors[:, 0])
+    assert -1 < low < saved.mean() < high < 1
+
+
 def test_long_tails_are_missed_half_as_often_by_the_studentised_interval():
     sigma, missed = 1.8, np.zeros(2)
     for seed in range(300):
